@@ -1,0 +1,51 @@
+# Every target is a command of the README. The environment is made here, in .venv, from locked versions.
+PYTHON ?= python3
+BIN := .venv/bin
+PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check
+RUN := $(BIN)/ratewire
+
+.DEFAULT_GOAL := help
+.PHONY: help install run test check lock clean
+
+help:  ## Show these targets
+	@awk -F':.*## ' '/^[a-z-]+:.*## /{printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+install: .venv/.runtime  ## Make .venv with everything `ratewire` needs
+	@echo "ratewire is installed: $(RUN) --help"
+
+run: .venv/.runtime  ## See it work: real servers, a simulated NAS fleet, money running out
+	@$(RUN) demo $(ARGS)
+
+test: .venv/.test  ## Run the tests, on real Valkey and Postgres
+	@$(BIN)/python -m pytest $(ARGS)
+
+check: .venv/.check  ## Lint, types, import rules
+	@$(BIN)/ruff check --quiet .
+	@$(BIN)/ruff format --check --quiet .
+	@$(BIN)/lint-imports --no-cache > .venv/lint-imports.log || { cat .venv/lint-imports.log; exit 1; }
+	@$(BIN)/pyright --warnings
+
+lock: .venv/.check  ## Renew requirements/*.txt from pyproject.toml
+	@$(PIP) uv
+	@for extra in runtime:embedded test:embedded,test check:embedded,test,check; do \
+		$(BIN)/uv pip compile --quiet --universal --generate-hashes --no-header --python-version 3.11 \
+			$$(echo $${extra#*:} | tr ',' '\n' | sed 's/^/--extra /') pyproject.toml \
+			-o requirements/$${extra%%:*}.txt; done
+
+clean:  ## Remove the environment and caches (the data in var/ stay)
+	@rm -rf .venv .ruff_cache build *.egg-info
+
+.venv/.runtime: requirements/runtime.txt pyproject.toml
+	@test -x $(BIN)/python || $(PYTHON) -m venv .venv
+	@echo "installing ratewire into .venv ..."
+	@$(PIP) --require-hashes -r requirements/runtime.txt
+	@$(PIP) --no-deps --editable .
+	@touch $@
+
+.venv/.test: .venv/.runtime requirements/test.txt
+	@$(PIP) --require-hashes -r requirements/test.txt
+	@touch $@
+
+.venv/.check: .venv/.test requirements/check.txt
+	@$(PIP) --require-hashes -r requirements/check.txt
+	@touch $@
