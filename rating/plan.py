@@ -1,0 +1,53 @@
+"""What is sold: a tariff with the policy for reserving credit and for ending a session."""
+
+import enum
+
+import msgspec
+
+from rating.money import MAX_MICROS
+from rating.tariff import MAX_UNITS, Tariff, TariffError
+
+
+class Policy(enum.StrEnum):
+    """When a session whose credit runs out between two reports is cut.
+
+    Seconds are known exactly at every moment, octets only when the NAS reports. So the deadline of
+    an octet tariff is a forecast: early enough never to overspend at the plan's reserve rate
+    (strict), when the recent burn rate says so (balanced; the reserve rate until there is one), or
+    only once a report shows the credit gone (lenient). A deadline that seconds alone decide is
+    exact under every policy.
+    """
+
+    STRICT = "strict"
+    BALANCED = "balanced"
+    LENIENT = "lenient"
+
+
+class Plan(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """One version of a plan; it never changes, a change is a new version.
+
+    `reserve_octets` is what is set aside for the first slice of a session, and the least for any
+    later one, in each direction. `minimum_credit_micros` must be available for a session
+    to begin at all, so that a subscriber without credit does not log in again and again.
+    """
+
+    name: str
+    version: int
+    tariff: Tariff
+    policy: Policy = Policy.BALANCED
+    reserve_octets: int = 10_000_000
+    minimum_credit_micros: int = 0
+
+    def __post_init__(self) -> None:
+        faults: list[str] = []
+        if not self.name or len(self.name) > 64 or not self.name.isprintable() or " " in self.name:
+            faults.append("name must be 1 to 64 printable characters without spaces")
+        if not 0 <= self.reserve_octets <= MAX_UNITS:
+            faults.append(f"reserve_octets is {self.reserve_octets}, allowed is 0 to {MAX_UNITS}")
+        if not 0 <= self.minimum_credit_micros <= MAX_MICROS:
+            faults.append(
+                f"minimum_credit_micros is {self.minimum_credit_micros},"
+                f" allowed is 0 to {MAX_MICROS}"
+            )
+        if faults:
+            raise TariffError(self.name, faults)

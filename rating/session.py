@@ -1,0 +1,78 @@
+"""One report's way through rating: fold the counters, price what they add, follow the pace."""
+
+import msgspec
+
+from rating.charge import running_total
+from rating.money import MAX_MICROS
+from rating.plan import Plan
+from rating.quantity import NOTHING, Counters
+from rating.reservation import Pace, observe
+from rating.usage import Finding, Fold, Meter, Report, fold
+
+
+class Rated(msgspec.Struct, frozen=True):
+    """What one report did to its session.
+
+    `usage` and `charge_micros` are what it added (never negative). `implausible` tells that its
+    counters would cost more than any account can hold: a broken NAS, not usage; then the session is
+    as it was and nothing is charged.
+    """
+
+    meter: Meter
+    pace: Pace
+    usage: Counters
+    charge_micros: int
+    finding: Finding
+    fell: bool = False
+    implausible: bool = False
+
+
+def rate(
+    plan: Plan,
+    meter: Meter | None,
+    pace: Pace,
+    report: Report,
+    *,
+    boot: int | None = None,
+    wraps_32: bool = False,
+) -> Rated:
+    """Rate one report of a session under a plan; see `rating.usage.fold` for the arguments.
+
+    The charge is the running total after the report minus the total charged so far, so the charges
+    of a session epoch always sum to the price of its counters.
+    """
+    folded = fold(meter, report, boot=boot, wraps_32=wraps_32)
+    if not folded.finding.changes:
+        return Rated(folded.meter, pace, NOTHING, 0, folded.finding)
+    if not folded.usage:
+        return Rated(folded.meter, pace, NOTHING, 0, folded.finding, folded.fell)
+    total = running_total(plan.tariff, folded.meter.used)
+    charge = total - folded.meter.total_micros
+    assert charge >= 0, (folded.meter, total)
+    if total > MAX_MICROS:
+        return _implausible(meter, pace, folded)
+    return Rated(
+        meter=msgspec.structs.replace(folded.meter, total_micros=total),
+        pace=_follow(pace, meter, folded),
+        usage=folded.usage,
+        charge_micros=charge,
+        finding=folded.finding,
+        fell=folded.fell,
+    )
+
+
+def _follow(pace: Pace, before: Meter | None, folded: Fold) -> Pace:
+    if before is None or folded.finding is Finding.RESTARTED:
+        return Pace(pace.interval)
+    return observe(pace, folded.usage, folded.meter.last_event - before.last_event)
+
+
+def _implausible(before: Meter | None, pace: Pace, folded: Fold) -> Rated:
+    """The session opens or closes all the same, but without the counters that cannot be."""
+    if before is None:
+        meter = msgspec.structs.replace(folded.meter, marks=NOTHING)
+    elif folded.finding is Finding.CLOSED:
+        meter = msgspec.structs.replace(before, phase=folded.meter.phase)
+    else:
+        return Rated(before, pace, NOTHING, 0, Finding.NOTHING, implausible=True)
+    return Rated(meter, pace, NOTHING, 0, folded.finding, implausible=True)

@@ -1,0 +1,326 @@
+"""Cumulative counters to usage: duplicates, disorder, lost records, wraps, restarts.
+
+A NAS reports counters that are cumulative since the session began (RFC 2869, section 2.1), over a
+transport that loses, repeats and reorders. So a session keeps high-water marks, and a report adds
+only what goes beyond them: nothing is charged twice and nothing is refunded, whatever the order.
+
+The one thing that must not be mistaken is a counter that fell. It is an old record far more often
+than a session that began again under the same Acct-Session-Id, and charging the latter's counters
+from zero would charge the former's twice. A new epoch is opened only
+
+1. after an Accounting-On or -Off of its NAS, for a report that began after it;
+2. after the session was closed, for a Start that is later than all that was seen of it;
+3. when two successive reports agree on a later start (event time minus Acct-Session-Time).
+
+Otherwise the fallen counter charges nothing, and the finding says so.
+"""
+
+import enum
+
+import msgspec
+
+from rating.quantity import NOTHING, Counters
+
+#: Two derived starts this close are the same: clocks tick in seconds, and a NAS without
+#: Event-Timestamp is seen through the jitter of its retransmissions.
+START_TOLERANCE_S = 10
+
+_WRAP = 2**32
+
+
+class Kind(enum.IntEnum):
+    """What a report is, with the values of Acct-Status-Type (RFC 2866, section 5.1)."""
+
+    START = 1
+    STOP = 2
+    INTERIM = 3
+
+
+class Phase(enum.IntEnum):
+    """Where a session stands. Only OPEN holds a reservation."""
+
+    OPEN = 0
+    STOPPED = 1
+    LOST = 2
+    NAS_DOWN = 3
+
+
+class Finding(enum.StrEnum):
+    """What a report meant for its session. Only the first five change it."""
+
+    OPENED = "opened"
+    ADVANCED = "advanced"
+    CLOSED = "closed"
+    RESTARTED = "restarted"
+    SUSPECTED = "suspected"  # counters fell under a later start: a second such report will tell
+    NOTHING = "nothing"  # a duplicate, or older than what is known
+    EARLIER_EPOCH = "earlier_epoch"  # a late record of a session whose id was used again
+
+    @property
+    def changes(self) -> bool:
+        """Whether the meter is another one than before."""
+        return self not in (Finding.NOTHING, Finding.EARLIER_EPOCH)
+
+
+class Report(msgspec.Struct, frozen=True):
+    """What rating needs of one accounting record; a counter that was not sent is None.
+
+    `event_time` is Unix seconds on the NAS's clock, as well as it can be told.
+    """
+
+    kind: Kind
+    event_time: int
+    seconds: int | None = None
+    octets_in: int | None = None
+    octets_out: int | None = None
+
+    @property
+    def begun(self) -> int | None:
+        """When the session began by this report alone, or None if it does not say."""
+        if self.seconds is not None:
+            return self.event_time - self.seconds
+        return self.event_time if self.kind is Kind.START else None
+
+
+class Suspect(msgspec.Struct, frozen=True, array_like=True):
+    """A report that looked like a session begun again, kept until the next one agrees or not."""
+
+    begun: int
+    seconds: int
+    continued: Counters  # marks of the counters that did not fall, which then go on
+
+
+class Meter(msgspec.Struct, frozen=True, array_like=True):
+    """The counters of one session epoch, and how far they are charged.
+
+    `marks` are the highest counters seen; `base` is where this epoch's charging began (zero but for
+    counters that went on through a restart). `started` is the first derived start, `begun` the
+    latest. `total_micros` is what the epoch was charged so far.
+    """
+
+    epoch: int
+    phase: Phase
+    started: int
+    begun: int
+    last_event: int
+    marks: Counters = NOTHING
+    base: Counters = NOTHING
+    total_micros: int = 0
+    suspect: Suspect | None = None
+
+    @property
+    def used(self) -> Counters:
+        """What the epoch has used, as far as it is charged."""
+        return self.marks - self.base
+
+
+class Fold(msgspec.Struct, frozen=True):
+    """The outcome of one report: the meter after it, what it added, and what it was taken for.
+
+    `fell` tells that a counter was below its mark although the report was not an old one: the
+    fallen counter added nothing, and staff should look at the NAS.
+    """
+
+    meter: Meter
+    usage: Counters
+    finding: Finding
+    fell: bool = False
+
+
+def fold(meter: Meter | None, report: Report, *, boot: int | None, wraps_32: bool) -> Fold:
+    """Return what a report adds to its session.
+
+    `meter` is None for a session never seen. `boot` is the event time of the NAS's last
+    Accounting-On or -Off, if any. `wraps_32` says that this NAS sends 32-bit octet counters without
+    Gigawords, so that a fall while the session time grows is a wrap (at least one; more than one
+    between two reports cannot be seen).
+
+    The returned meter's `total_micros` is that of the meter given, or 0 for a new epoch: pricing is
+    the caller's.
+    """
+    if meter is None:
+        return _open(report, epoch=0, base=NOTHING, finding=Finding.OPENED)
+    counters = _counters(meter, report, wraps_32=wraps_32)
+    if _begins_anew(meter, report, boot):
+        return _open(report, epoch=meter.epoch + 1, base=NOTHING, finding=Finding.RESTARTED)
+    if _agrees(meter.suspect, report):
+        assert meter.suspect is not None
+        return _open(
+            report,
+            epoch=meter.epoch + 1,
+            base=meter.suspect.continued,
+            finding=Finding.RESTARTED,
+        )
+    begun = report.begun
+    if meter.epoch and begun is not None and begun < meter.started - START_TOLERANCE_S:
+        return Fold(meter, NOTHING, Finding.EARLIER_EPOCH)
+    fell = _below(counters, meter.marks)
+    if fell and begun is not None and begun > meter.begun + START_TOLERANCE_S:
+        if report.kind is Kind.STOP:
+            return _stop_without_counters(meter, report)
+        return _suspect(meter, report, begun, counters)
+    return _advance(meter, report, counters, fell=fell, boot=boot)
+
+
+def close(meter: Meter, phase: Phase) -> Meter:
+    """Return the meter closed without a report: its Stop never came, or its NAS went down."""
+    assert phase is not Phase.OPEN
+    return msgspec.structs.replace(meter, phase=phase, suspect=None)
+
+
+def went_down(meter: Meter, boot: int) -> bool:
+    """Return whether an Accounting-On or -Off at `boot` ended this session.
+
+    A session that was reported after it survived: some NASes send it for one service or site only.
+    """
+    return meter.phase is Phase.OPEN and meter.started < boot and meter.last_event <= boot
+
+
+def _begins_anew(meter: Meter, report: Report, boot: int | None) -> bool:
+    begun = report.begun
+    if begun is None:
+        return False
+    if boot is not None and meter.started < boot <= begun and begun > meter.begun:
+        return True
+    return (
+        report.kind is Kind.START
+        and meter.phase is not Phase.OPEN
+        and report.event_time > meter.last_event
+    )
+
+
+def _agrees(suspect: Suspect | None, report: Report) -> bool:
+    """Whether a second report confirms a suspected restart: the same start, and time has passed."""
+    return (
+        suspect is not None
+        and report.seconds is not None
+        and report.seconds > suspect.seconds
+        and abs(report.event_time - report.seconds - suspect.begun) <= START_TOLERANCE_S
+    )
+
+
+def _open(report: Report, *, epoch: int, base: Counters, finding: Finding) -> Fold:
+    begun = report.begun
+    started = report.event_time if begun is None else begun
+    marks = Counters(
+        max(report.seconds or 0, base.seconds),
+        max(report.octets_in or 0, base.octets_in),
+        max(report.octets_out or 0, base.octets_out),
+    )
+    meter = Meter(
+        epoch=epoch,
+        phase=Phase.STOPPED if report.kind is Kind.STOP else Phase.OPEN,
+        started=started,
+        begun=started,
+        last_event=report.event_time,
+        marks=marks,
+        base=base,
+    )
+    return Fold(meter, marks - base, finding)
+
+
+def _counters(meter: Meter, report: Report, *, wraps_32: bool) -> Counters:
+    """The report's counters, with the marks where it sent none and 32-bit octets made whole."""
+    absent = NOTHING if report.kind is Kind.START else meter.marks
+    seconds = absent.seconds if report.seconds is None else report.seconds
+    octets_in = absent.octets_in if report.octets_in is None else report.octets_in
+    octets_out = absent.octets_out if report.octets_out is None else report.octets_out
+    if wraps_32 and seconds > meter.marks.seconds:
+        octets_in = _unwrapped(octets_in, meter.marks.octets_in)
+        octets_out = _unwrapped(octets_out, meter.marks.octets_out)
+    return Counters(seconds, octets_in, octets_out)
+
+
+def _unwrapped(octets: int, mark: int) -> int:
+    """The least value not below the mark that a 32-bit counter shows as `octets`."""
+    return octets if octets >= mark else octets + -(-(mark - octets) // _WRAP) * _WRAP
+
+
+def _below(counters: Counters, marks: Counters) -> bool:
+    return (
+        counters.seconds < marks.seconds
+        or counters.octets_in < marks.octets_in
+        or counters.octets_out < marks.octets_out
+    )
+
+
+def _suspect(meter: Meter, report: Report, begun: int, counters: Counters) -> Fold:
+    suspect = Suspect(
+        begun=begun,
+        seconds=report.seconds or 0,
+        continued=Counters(
+            *(
+                0 if now < mark else mark
+                for now, mark in zip(
+                    msgspec.structs.astuple(counters),
+                    msgspec.structs.astuple(meter.marks),
+                    strict=True,
+                )
+            )
+        ),
+    )
+    if meter.suspect is not None and meter.suspect.begun == begun:
+        return Fold(meter, NOTHING, Finding.NOTHING)  # the same report again
+    return Fold(
+        msgspec.structs.replace(meter, suspect=suspect), NOTHING, Finding.SUSPECTED, fell=True
+    )
+
+
+def _stop_without_counters(meter: Meter, report: Report) -> Fold:
+    """A Stop that counts from a later start: some NASes send zeros when they lost the session.
+
+    Whatever it stood for, the session that we know is over.
+    """
+    if meter.phase is not Phase.OPEN:
+        return Fold(meter, NOTHING, Finding.NOTHING)
+    after = msgspec.structs.replace(
+        meter,
+        phase=Phase.STOPPED,
+        last_event=max(meter.last_event, report.event_time),
+        suspect=None,
+    )
+    return Fold(after, NOTHING, Finding.CLOSED, fell=True)
+
+
+def _advance(
+    meter: Meter, report: Report, counters: Counters, *, fell: bool, boot: int | None
+) -> Fold:
+    marks = Counters(
+        max(counters.seconds, meter.marks.seconds),
+        max(counters.octets_in, meter.marks.octets_in),
+        max(counters.octets_out, meter.marks.octets_out),
+    )
+    usage = marks - meter.marks
+    if fell and not usage and report.kind is not Kind.STOP:
+        return Fold(meter, NOTHING, Finding.NOTHING)
+    phase = _phase_after(meter, report, boot, advanced=bool(usage))
+    if not usage and phase is meter.phase:
+        return Fold(meter, NOTHING, Finding.NOTHING)
+    begun = report.begun
+    after = Meter(
+        epoch=meter.epoch,
+        phase=phase,
+        started=meter.started if begun is None else min(meter.started, begun),
+        begun=meter.begun if begun is None or not usage else begun,
+        last_event=max(meter.last_event, report.event_time),
+        marks=marks,
+        base=meter.base,
+        total_micros=meter.total_micros,
+    )
+    closed = phase is not Phase.OPEN and meter.phase is Phase.OPEN
+    return Fold(
+        after, usage, Finding.CLOSED if closed else Finding.ADVANCED, fell=fell and bool(usage)
+    )
+
+
+def _phase_after(meter: Meter, report: Report, boot: int | None, *, advanced: bool) -> Phase:
+    if report.kind is Kind.STOP:
+        return Phase.STOPPED
+    # A session that we gave up and that reports progress lives. Only a record of after the
+    # Accounting-On brings one back that was closed by it.
+    survived_boot = boot is None or report.event_time > boot
+    if advanced and (
+        meter.phase is Phase.LOST or (meter.phase is Phase.NAS_DOWN and survived_boot)
+    ):
+        return Phase.OPEN
+    return meter.phase
