@@ -20,6 +20,9 @@ _MARGIN_NUMERATOR, _MARGIN_DENOMINATOR = 5, 4
 MIN_INTERVAL_S = 10
 MAX_INTERVAL_S = 86_400
 
+#: A slice beyond a billion currency units is a broken counter's doing; it keeps sums exact.
+MAX_SLICE_MICROS = 10**15
+
 
 class Pace(msgspec.Struct, frozen=True, array_like=True):
     """How fast a session uses, from its last reports. Rates are octets per second.
@@ -64,7 +67,9 @@ def slice_seconds(pace: Pace) -> int:
 def wanted(plan: Plan, meter: Meter, pace: Pace) -> int:
     """Return the micros to set aside for an open session until its next report."""
     ahead = _ahead(plan, pace, slice_seconds(pace))
-    return running_total(plan.tariff, meter.used + ahead) - meter.total_micros
+    return min(
+        running_total(plan.tariff, meter.used + ahead) - meter.total_micros, MAX_SLICE_MICROS
+    )
 
 
 def lasts(plan: Plan, meter: Meter, pace: Pace, granted_micros: int) -> int | None:
