@@ -1,0 +1,104 @@
+"""A connection to the store: commands and library functions, with errors in our terms."""
+
+from collections.abc import MutableMapping
+from typing import Any, Protocol
+
+from redis.asyncio import Redis
+from redis.asyncio.retry import Retry
+from redis.backoff import NoBackoff
+from redis.exceptions import ConnectionError as RedisConnectionError
+from redis.exceptions import OutOfMemoryError, RedisError, ResponseError
+from redis.exceptions import TimeoutError as RedisTimeoutError
+
+from balances import functions
+from balances.errors import (
+    StoreEmpty,
+    StoreError,
+    StoreFenced,
+    StoreFull,
+    StoreRefused,
+    StoreUnavailable,
+)
+from balances.keys import prefix
+
+
+class _Client(Protocol):
+    """The little of redis-py's client that is used here, typed."""
+
+    @property
+    def response_callbacks(self) -> MutableMapping[str | bytes, Any]: ...
+
+    async def execute_command(self, *args: bytes | str | int) -> Any: ...
+
+    async def aclose(self) -> None: ...
+
+
+class Connection:
+    """A client of the store that knows the function library and speaks in StoreErrors.
+
+    `now_ms` replaces the store's clock, for simulated worlds and tests; None uses the store's.
+    """
+
+    def __init__(self, url: str, *, partition: int = 0, timeout_ms: int = 2000) -> None:
+        self.prefix = prefix(partition)
+        self.now_ms: int | None = None
+        # A retry of our own would hide from the caller that time has passed: the NAS retries.
+        self._client: _Client = Redis.from_url(  # pyright: ignore[reportUnknownMemberType] -- **kwargs
+            url,
+            protocol=3,
+            socket_timeout=timeout_ms / 1000,
+            socket_connect_timeout=timeout_ms / 1000,
+            retry=Retry(NoBackoff(), 0),
+            decode_responses=False,
+        )
+        # Replies as they come: the client's own shapes differ by command, version and protocol.
+        self._client.response_callbacks.clear()
+
+    async def close(self) -> None:
+        """Close the connections to the store."""
+        await self._client.aclose()
+
+    async def command(self, *arguments: bytes | str | int) -> Any:
+        """Send one command. Raises a StoreError for whatever goes wrong."""
+        try:
+            return await self._client.execute_command(*arguments)
+        except RedisError as error:
+            raise store_error(error) from error
+
+    async def call(self, function: str, *arguments: bytes | str | int) -> Any:
+        """Call a function of the library on this partition; loads the library if it is missing."""
+        sent = ("FCALL", functions.name(function), 1, self.prefix, *arguments)
+        try:
+            return await self._client.execute_command(*sent)
+        except ResponseError as error:
+            if not functions.is_missing(error):
+                raise store_error(error) from error
+        except RedisError as error:
+            raise store_error(error) from error
+        await self.load()
+        return await self.command(*sent)
+
+    async def load(self, source: str | None = None) -> None:
+        """Load the function library, unless it is there."""
+        await functions.load(self.command, source)
+
+    @property
+    def clock(self) -> str:
+        """The `now` argument of the functions."""
+        return "" if self.now_ms is None else str(self.now_ms)
+
+
+def store_error(error: RedisError) -> StoreError:
+    """Return our error for the client's."""
+    text = str(error)
+    if isinstance(error, OutOfMemoryError) or "OOM" in text[:4]:
+        return StoreFull("the store has reached its memory bound (maxmemory, noeviction)")
+    for word, kind in (("FENCED", StoreFenced), ("EMPTY", StoreEmpty), ("REFUSED", StoreRefused)):
+        if text.startswith(word):
+            return kind(text.removeprefix(word).split(" script:")[0].strip())
+    transient = (RedisConnectionError, RedisTimeoutError)
+    if isinstance(error, transient) or text.startswith(
+        ("BUSY", "LOADING", "MASTERDOWN", "TRYAGAIN")
+    ):
+        return StoreUnavailable(text)
+    return StoreRefused(text)

@@ -1,0 +1,131 @@
+"""Settlement entries: what is committed, on its way to Postgres.
+
+Each is MessagePack, an array whose first element names its kind; a field is only ever added at the
+end, with a default, so an entry written by an older worker is read by a newer settlement. Entries
+of an account carry its charge sequence (the stream's field name), so that every balance can be said
+to include an entry or not.
+"""
+
+from typing import Final
+
+import msgspec
+
+from rating.quantity import Counters
+
+
+class _Entry(msgspec.Struct, frozen=True, array_like=True):
+    """Common to all entries: `uid` names the session epoch (16 octets, UUIDv7)."""
+
+    uid: bytes
+    account: str
+    at_ms: int
+
+
+class Opened(_Entry, frozen=True, array_like=True, tag=1):
+    """A session epoch began.
+
+    `identity` is how its NAS knows it (MessagePack of radius.records.SessionIdentity). `base` is
+    where the counters' charging begins, zero but after some restarts.
+    """
+
+    session: str
+    nas: str
+    acct_session_id: str
+    epoch: int
+    username: str
+    plan: str
+    plan_version: int
+    currency: str
+    started: int
+    base: Counters
+    identity: msgspec.Raw
+
+
+class Used(_Entry, frozen=True, array_like=True, tag=2):
+    """A record added usage and its charge. `used` and `total_micros` are after it, in the epoch."""
+
+    kind: int
+    event_time: int
+    usage: Counters
+    used: Counters
+    charge_micros: int
+    total_micros: int
+    plan: str
+    plan_version: int
+    currency: str
+
+
+class Closed(_Entry, frozen=True, array_like=True, tag=3):
+    """A session epoch ended, or was charged once more after its end: its final figures.
+
+    `reason` is stop, lost, nas_down or restarted; `terminate_cause` is Acct-Terminate-Cause or 0.
+    """
+
+    reason: str
+    terminate_cause: int
+    event_time: int
+    used: Counters
+    total_micros: int
+
+
+class Reopened(_Entry, frozen=True, array_like=True, tag=4):
+    """A session that was given up has reported again."""
+
+    event_time: int
+
+
+class Anomaly(_Entry, frozen=True, array_like=True, tag=5):
+    """Something staff should see; it changed no balance. `counters` are those of the record."""
+
+    code: str
+    event_time: int
+    counters: Counters
+
+
+class Unrated(msgspec.Struct, frozen=True, array_like=True, tag=6):
+    """A record that could not be rated: acknowledged, and kept for staff.
+
+    Counters are cumulative, so the last record of a session says all; `reason` is unknown_user,
+    no_user, unknown_plan, no_account or too_old.
+    """
+
+    at_ms: int
+    reason: str
+    client: str
+    nas: str
+    acct_session_id: str
+    username: str
+    kind: int
+    event_time: int
+    counters: Counters
+    identity: msgspec.Raw
+
+
+class JobEvent(msgspec.Struct, frozen=True):
+    """Something happened to an enforcement job; written by the store's own functions.
+
+    `event` is requested, acknowledged, refused, unanswered, proven or cancelled; `uid` is the
+    session epoch's, in hex.
+    """
+
+    uid: str
+    session: str
+    account: str
+    cause: str
+    event: str
+    at_ms: int
+    due_ms: int
+    attempts: int
+    result: str
+    error_cause: int
+
+
+Entry = Opened | Used | Closed | Reopened | Anomaly | Unrated
+
+#: Field names in the stream that are no charge sequence.
+LOOSE_FIELD: Final = b"0"
+JOB_FIELD: Final = b"j"
+
+encode = msgspec.msgpack.Encoder().encode
+decode = msgspec.msgpack.Decoder(Entry).decode
+decode_job_event = msgspec.msgpack.Decoder(JobEvent).decode

@@ -1,0 +1,27 @@
+"""Key names. All keys of a partition share a hash tag, so they live in one cluster slot.
+
+<prefix>            rw:{<partition>}
+<prefix>:meta       hash: generation, sequence, version, fence, accounts, revisions, totals
+<prefix>:a:<id>     account, packed
+<prefix>:s:<key>    session, packed header and opaque state; the key is "<nas>|<Acct-Session-Id>"
+<prefix>:u:<name>   subscriber: account and plan
+<prefix>:as:<id>    set: session keys of an account's open sessions
+<prefix>:ns:<nas>   set: session keys of a NAS's open sessions
+<prefix>:wake       sorted set: session key by the time it needs a look at the latest (Unix ms)
+<prefix>:jobs       sorted set: job by due time (Unix ms);  <prefix>:j:<uid>  hash: the job
+<prefix>:boots      hash: NAS -> event time of its last Accounting-On or -Off (Unix s)
+<prefix>:sweeps     set: NASes whose sessions of before that have to be closed
+<prefix>:plans      hash: <name>@<version> -> plan;  <prefix>:nas  hash: name -> NAS client
+<prefix>:settle     stream: settlement entries, with ids <generation>-<sequence>
+<prefix>:soon       channel: something became due at once
+"""
+
+
+def prefix(partition: int) -> str:
+    """Return the prefix of a partition's keys, with its hash tag."""
+    return f"rw:{{{partition}}}"
+
+
+def session_key(nas: str, acct_session_id: str) -> str:
+    """Return the identity of a session on its NAS (an epoch more makes it unique)."""
+    return f"{nas}|{acct_session_id}"

@@ -1,0 +1,100 @@
+"""How accounts, sessions and steps are laid out in the store's octets.
+
+The other half is lua/prelude.lua, which alone writes accounts and session headers; here they are
+read, and steps are written.
+"""
+
+import struct
+
+from balances.errors import StoreRefused
+from balances.messages import Account, Step, StoredSession
+
+_ACCOUNT = struct.Struct(">BBqqqqQQQ3s")
+_SESSION = struct.Struct(">BBQqQQI16sH")
+_STEP = struct.Struct(">BHBQQqqqqBI16s")
+_RESTORED = struct.Struct(">BI16s")
+
+_UNLIMITED, _SUSPENDED, _CLOSED = 1, 2, 4
+_OPEN, _CUTTING, _REGRANT = 1, 2, 4
+_STEP_OPEN, _STEP_REGRANT_ONLY = 1, 2
+
+#: Most entries of one step: the count is one octet.
+MAX_STEP_ENTRIES = 255
+
+
+def account_of(account: str, value: bytes) -> Account:
+    """Return the account packed in `value`. Raises StoreRefused for an unknown layout."""
+    layout, flags, balance, reserved, limit, minimum, rating, charged, moved, currency = (
+        _ACCOUNT.unpack_from(value)
+    )
+    if layout != 1:
+        raise StoreRefused(f"account {account!r} has layout {layout}, known is 1")
+    return Account(
+        account,
+        currency.decode("ascii"),
+        balance,
+        reserved,
+        None if flags & _UNLIMITED else limit,
+        minimum,
+        rating,
+        charged,
+        moved,
+        bool(flags & _SUSPENDED),
+        bool(flags & _CLOSED),
+    )
+
+
+def account_flags(account: Account) -> int:
+    """Return the flags of an account, as the store keeps them."""
+    return (_UNLIMITED if account.credit_limit is None else 0) | status_flags(
+        suspended=account.suspended, closed=account.closed
+    )
+
+
+def status_flags(*, suspended: bool, closed: bool) -> int:
+    """Return the flags of an account's status."""
+    return (_SUSPENDED if suspended else 0) | (_CLOSED if closed else 0)
+
+
+def session_of(value: bytes) -> StoredSession:
+    """Return the session packed in `value`. Raises StoreRefused for an unknown layout."""
+    layout, flags, version, held, seen_ms, _wake, quiet, uid, length = _SESSION.unpack_from(value)
+    if layout != 1:
+        raise StoreRefused(f"a session has layout {layout}, known is 1")
+    at = _SESSION.size + length
+    return StoredSession(
+        uid,
+        value[_SESSION.size : at].decode(),
+        version,
+        bool(flags & _OPEN),
+        bool(flags & _CUTTING),
+        bool(flags & _REGRANT),
+        held,
+        seen_ms,
+        quiet,
+        value[at:],
+    )
+
+
+def step_arguments(step: Step, nas_index: int) -> tuple[bytes | str, ...]:
+    """Return a step as the commit function takes it; `nas_index` counts from 1."""
+    fixed = _STEP.pack(
+        len(step.entries),
+        nas_index,
+        (_STEP_OPEN if step.open else 0) | (0 if step.report else _STEP_REGRANT_ONLY),
+        step.expected_version,
+        step.expected_rating,
+        step.charge,
+        step.want,
+        step.grant,
+        -1 if step.cut_after_ms is None else step.cut_after_ms,
+        step.cut_cause,
+        step.quiet,
+        step.uid,
+    )
+    return (fixed, step.session, step.account, step.state, *step.entries)
+
+
+def restored_session(*, is_open: bool, quiet: int, uid: bytes) -> bytes:
+    """Return the fixed part of a session to be restored."""
+    return _RESTORED.pack(is_open, quiet, uid)

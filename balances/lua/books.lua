@@ -1,0 +1,144 @@
+-- The books of a partition as a whole: initialise, fence, inspect, restore.
+
+-- initialise: begin the books of an empty store. Does nothing if there are books.
+--
+-- args     generation
+-- returns  { generation, sequence } that hold
+local function initialise(keys, args)
+  local p = keys[1]
+  if redis.call('HEXISTS', p .. ':meta', 'generation') == 0 then
+    redis.call('HSET', p .. ':meta', 'generation', args[1], 'sequence', 0,
+      'version', tonumber(args[1]) * 2 ^ 40, 'accounts', 0)
+  end
+  local m = redis.call('HMGET', p .. ':meta', 'generation', 'sequence')
+  return { tonumber(m[1]), tonumber(m[2]) }
+end
+
+-- fence: refuse all writing to the books until they are restored or the fence is lifted.
+--
+-- args     the reason, as every refused caller will read it; '' lifts the fence
+-- returns  { generation, sequence }; 0, 0 for a store without books
+local function fence(keys, args)
+  local p = keys[1]
+  if args[1] == '' then
+    redis.call('HDEL', p .. ':meta', 'fence')
+  else
+    redis.call('HSET', p .. ':meta', 'fence', args[1])
+  end
+  local m = redis.call('HMGET', p .. ':meta', 'generation', 'sequence')
+  return { tonumber(m[1] or '0'), tonumber(m[2] or '0') }
+end
+
+-- inspect: accounts as they are at one moment each.
+--
+-- args     account ids
+-- returns  { account value or false, sum of what its sessions hold, number of open sessions } per id
+local function inspect(keys, args)
+  local p = keys[1]
+  local out = {}
+  for i, id in ipairs(args) do
+    local held, n = 0, 0
+    for _, member in ipairs(redis.call('SMEMBERS', p .. ':as:' .. id)) do
+      local value = redis.call('GET', p .. ':s:' .. member)
+      if value then
+        held = held + session_of(value).held
+        n = n + 1
+      end
+    end
+    out[i] = { redis.call('GET', p .. ':a:' .. id), held, n }
+  end
+  return out
+end
+
+-- restore_accounts, restore_sessions: write the books anew behind a fence, from Postgres.
+--
+-- args     (accounts) per account a MessagePack array: id, flags, balance, limit, minimum, rating
+--          version, charge sequence, movement sequence, currency
+--          (sessions) now, then per session: fixed part RESTORED, session key, account, NAS, state
+-- returns  how many were written
+-- Restored sessions hold nothing and are woken at once, to be granted anew.
+local RESTORED = '>BI4c16'  -- open, quiet (s), uid
+
+local function must_be_fenced(p)
+  if redis.call('HEXISTS', p .. ':meta', 'fence') == 0 then
+    error({ err = 'REFUSED books are restored behind a fence only' })
+  end
+end
+
+local function restore_accounts(keys, args)
+  local p = keys[1]
+  must_be_fenced(p)
+  for _, packed in ipairs(args) do
+    local m = cmsgpack.unpack(packed)
+    redis.call('SET', p .. ':a:' .. m[1], account_value({ flags = m[2], balance = m[3], reserved = 0,
+      limit = m[4], minimum = m[5], rating = m[6], charged = m[7], moved = m[8], currency = m[9] }))
+    redis.call('HINCRBY', p .. ':meta', 'accounts', 1)
+    redis.call('HINCRBY', p .. ':meta', 'total:' .. m[9] .. ':balance', m[3])
+    redis.call('HINCRBY', p .. ':meta', 'total:' .. m[9] .. ':limit', m[4] - m[5])
+  end
+  return #args
+end
+
+local function restore_sessions(keys, args)
+  local p = keys[1]
+  must_be_fenced(p)
+  local now = clock(args[1])
+  local version = tonumber(redis.call('HGET', p .. ':meta', 'version'))
+  local n = 0
+  for at = 2, #args, 5 do
+    local open, quiet, uid = struct.unpack(RESTORED, args[at])
+    local member, account, nas, state = args[at + 1], args[at + 2], args[at + 3], args[at + 4]
+    local key = p .. ':s:' .. member
+    local flags = open == 1 and OPEN + REGRANT or 0
+    redis.call('SET', key, session_value(flags, version, 0, now, now, quiet, uid, account, state))
+    if open == 1 then
+      redis.call('ZADD', p .. ':wake', now, member)
+      redis.call('SADD', p .. ':as:' .. account, member)
+      redis.call('SADD', p .. ':ns:' .. nas, member)
+    else
+      redis.call('PEXPIRE', key, LATE_WINDOW_MS)
+    end
+    n = n + 1
+  end
+  return n
+end
+
+-- restart: begin a new generation of the books, behind the fence. The old accounts, sessions and jobs
+-- have been deleted by the caller; what is published (plans, NASes) and the boot marks stay.
+--
+-- args     generation
+-- returns  1
+local function restart(keys, args)
+  local p = keys[1]
+  must_be_fenced(p)
+  local m = redis.call('HMGET', p .. ':meta', 'fence', 'revision:plans', 'revision:nas')
+  redis.call('DEL', p .. ':meta', p .. ':wake', p .. ':jobs', p .. ':settle')
+  redis.call('HSET', p .. ':meta', 'generation', args[1], 'sequence', 0, 'accounts', 0,
+    'version', tonumber(args[1]) * 2 ^ 40, 'fence', m[1], 'revision:plans', m[2] or 0,
+    'revision:nas', m[3] or 0)
+  return 1
+end
+
+-- publish: replace what listeners read of the plans or the NASes, unless a newer one is there.
+--
+-- args     what ('plans' or 'nas'), revision, then field and value, alternating
+-- returns  the revision that is there now
+local function publish(keys, args)
+  local p = keys[1]
+  local field = 'revision:' .. args[1]
+  local there = tonumber(redis.call('HGET', p .. ':meta', field) or '-1')
+  if there >= tonumber(args[2]) then return there end
+  local key = p .. ':' .. args[1]
+  redis.call('DEL', key)
+  for i = 3, #args, 2 do redis.call('HSET', key, args[i], args[i + 1]) end
+  redis.call('HSET', p .. ':meta', field, args[2])
+  return tonumber(args[2])
+end
+
+redis.register_function('ratewire_1_initialise', initialise)
+redis.register_function('ratewire_1_fence', fence)
+redis.register_function({ function_name = 'ratewire_1_inspect', callback = inspect, flags = { 'no-writes' } })
+redis.register_function('ratewire_1_restore_accounts', restore_accounts)
+redis.register_function('ratewire_1_restore_sessions', restore_sessions)
+redis.register_function('ratewire_1_restart', restart)
+redis.register_function('ratewire_1_publish', publish)

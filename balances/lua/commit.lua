@@ -1,0 +1,256 @@
+-- commit: book what a batch of records did to their sessions, all or nothing per step.
+--
+-- keys[1]  partition prefix
+-- args     now, count of NASes, then name and expected boot mark ('' = none) of each,
+--          count of loose entries, the entries,
+--          then for each step: fixed part (STEP), session key, account, session state, its entries
+-- returns  { now, { outcome per step } }: 0 when committed, else { status, session value or false,
+--          account value or false } with what is there instead, and nothing of the step is written
+--
+-- A step is committed if the session still has the version that was read (0: none), the account its
+-- rating version, the NAS its boot mark, and if the grant that was expected is just what is
+-- available now. Balance and reserved move by difference, so a top-up or a sibling session does not
+-- make a step stale unless it changes the grant.
+--
+-- All sessions and accounts are read in two commands and written in one; the rest is written only
+-- when a session opens, closes or is to be cut. See docs/decisions for the measurements.
+
+-- entries, nas, flags, expected version, rating version, charge, want, grant (micros),
+-- cut after (ms, -1 = not), cause, quiet (s), uid
+local STEP = '>BI2BI8I8i8i8i8i8BI4c16'
+local STEP_OPEN, STEP_REGRANT_ONLY = 1, 2
+
+local STALE_SESSION, NO_ACCOUNT, STALE_RATING, STALE_CREDIT, STALE_BOOT, BOUND, FAULTY =
+  1, 2, 3, 4, 5, 6, 7
+
+local LATE_WINDOW_MS = 7 * 24 * 3600 * 1000
+
+-- Which of the batch's NASes have had an Accounting-On or -Off since they were read.
+local function changed_boots(p, args, count)
+  local names, changed = {}, {}
+  for i = 1, count do names[i] = args[1 + 2 * i] end
+  if count > 0 then
+    local marks = redis.call('HMGET', p .. ':boots', unpack(names))
+    for i = 1, count do changed[i] = (marks[i] or '') ~= args[2 + 2 * i] end
+  end
+  return names, changed
+end
+
+-- Find the steps in args and the keys they need.
+local function layout_steps(p, args, at)
+  local steps, n = {}, 0
+  local session_keys, account_keys, accounts, account_at = {}, {}, 0, {}
+  local last = #args
+  while at <= last do
+    n = n + 1
+    local id = args[at + 2]
+    if not account_at[id] then
+      accounts = accounts + 1
+      account_at[id] = accounts
+      account_keys[accounts] = p .. ':a:' .. id
+    end
+    steps[n] = at
+    session_keys[n] = p .. ':s:' .. args[at + 1]
+    at = at + 4 + string.byte(args[at])
+  end
+  return steps, n, session_keys, account_keys, accounts, account_at
+end
+
+local Batch = {}
+Batch.__index = Batch
+
+-- The account of a step, read once per batch; nil if there is none.
+function Batch:account(id)
+  local at = self.account_at[id]
+  local a = self.accounts[at]
+  if a == nil then
+    local value = self.account_values[at]
+    if not value then return nil end
+    a = account_of(value)
+    a.id, a.key, a.value = id, self.account_keys[at], value
+    self.accounts[at] = a
+  end
+  return a
+end
+
+-- Check one step and stage it. Returns its status; changes nothing unless that is 0.
+function Batch:stage(i)
+  local args, at = self.args, self.steps[i]
+  local entries, nas, flags, expected, rating, charge, want, grant, cut_after, cause, quiet, uid =
+    struct.unpack(STEP, args[at])
+  local key = self.session_keys[i]
+  local value = self.sessions[i]
+  local old = value and session_of(value)
+  if (old and old.version or 0) ~= expected or self.staged[key] then return STALE_SESSION end
+  if self.boot_changed[nas] then return STALE_BOOT end
+  local a = self:account(args[at + 2])
+  if not a then return NO_ACCOUNT end
+  if a.rating ~= rating then return STALE_RATING end
+
+  local held = old and old.held or 0
+  if old and old.account ~= args[at + 2] and held ~= 0 then return FAULTY end
+  local balance = a.balance - charge
+  local reserved = a.reserved - held
+  local free = math.huge
+  if not has(a.flags, UNLIMITED) then free = balance - reserved + a.limit - a.minimum end
+  if math.min(want, math.max(free, 0)) ~= grant then return STALE_CREDIT end
+  if math.abs(balance) > MAX or reserved + grant > MAX then return BOUND end
+
+  local was_open = old and has(old.flags, OPEN)
+  local is_open = has(flags, STEP_OPEN)
+  local seen = self.now
+  if old and has(flags, STEP_REGRANT_ONLY) then seen = old.seen end
+  local due = seen + quiet * 1000
+  local wake = due
+  if was_open and is_open and old.wake < due then wake = old.wake end
+  local cutting = cut_after >= 0 or (was_open and is_open and old.uid == uid
+    and has(old.flags, CUTTING) and self:operator_cut(uid))
+  local step = {
+    key = key, member = args[at + 1], account = a, old = old, value = value, uid = uid, wake = wake,
+    was_open = was_open, is_open = is_open, nas = self.nas[nas], cut_after = cut_after, cause = cause,
+    rewake = was_open and is_open and wake ~= old.wake,
+  }
+  step.flags = (is_open and OPEN or 0) + (is_open and cutting and CUTTING or 0)
+  step.written = session_value(step.flags, self.books.version + 1, grant, seen, wake, quiet, uid,
+    args[at + 2], args[at + 3])
+
+  a.balance, a.reserved = balance, reserved + grant
+  a.touched = true
+  local total = total_of(self.totals, a.currency)
+  total.balance = total.balance - charge
+  total.reserved = total.reserved + grant - held
+  for e = at + 4, at + 3 + entries do
+    a.charged = a.charged + 1
+    self:append(a.charged, args[e])
+  end
+  self.staged[key] = true
+  self.writes = self.writes + 1
+  self[self.writes] = step
+  return 0
+end
+
+function Batch:append(field, entry)
+  self.entries[self.entry_count + 1] = field
+  self.entries[self.entry_count + 2] = entry
+  self.entry_count = self.entry_count + 2
+end
+
+-- Whether the session's live job was asked for by a person: credit does not end that one.
+function Batch:operator_cut(uid)
+  return redis.call('HGET', self.p .. ':j:' .. hex(uid), 'cause') == 'operator'
+end
+
+-- Sessions and accounts, in one command; undone by writing back what was there.
+function Batch:write_values(j)
+  local set, back, fresh, closed = {}, {}, {}, {}
+  local n, m = 0, 0
+  local function put(key, value, before)
+    set[n + 1], set[n + 2] = key, value
+    n = n + 2
+    if before then
+      back[m + 1], back[m + 2] = key, before
+      m = m + 2
+    else
+      fresh[#fresh + 1] = key
+    end
+  end
+  for i = 1, self.writes do
+    local step = self[i]
+    put(step.key, step.written, step.value)
+    if step.old and not step.was_open then closed[#closed + 1] = step.key end
+  end
+  for i = 1, self.account_count do
+    local a = self.accounts[i]
+    if a and a.touched then put(a.key, account_value(a), a.value) end
+  end
+  if n == 0 then return end
+  j:write(function()
+    if m > 0 then redis.call('MSET', unpack(back, 1, m)) end
+    if #fresh > 0 then redis.call('DEL', unpack(fresh)) end
+    for _, key in ipairs(closed) do redis.call('PEXPIRE', key, LATE_WINDOW_MS) end
+  end, 'MSET', unpack(set, 1, n))
+end
+
+-- The indexes and the job of one step, where it opened, closed or is to be cut.
+function Batch:write_indexes(j, step)
+  local p, member = self.p, step.member
+  if step.is_open and not step.was_open then
+    j:zadd(p .. ':wake', step.wake, member)
+    j:sadd(p .. ':as:' .. step.account.id, member)
+    j:sadd(p .. ':ns:' .. step.nas, member)
+  elseif step.rewake then
+    j:zadd(p .. ':wake', step.wake, member)
+  elseif step.was_open and not step.is_open then
+    j:zrem(p .. ':wake', member)
+    j:srem(p .. ':as:' .. step.account.id, member)
+    j:srem(p .. ':ns:' .. step.nas, member)
+  end
+  if not step.is_open then
+    j:write({ 'PERSIST', step.key }, 'PEXPIRE', step.key, LATE_WINDOW_MS)
+  end
+  self:write_job(j, step)
+end
+
+function Batch:write_job(j, step)
+  local old = step.old
+  if old and has(old.flags, CUTTING) then
+    if not step.is_open or old.uid ~= step.uid then
+      local event = finish_job(j, self.p, hex(old.uid), 'proven', self.now)
+      if event then self:append('j', event) end
+    elseif not has(step.flags, CUTTING) then
+      local event = finish_job(j, self.p, hex(old.uid), 'cancelled', self.now)
+      if event then self:append('j', event) end
+    end
+  end
+  if step.is_open and step.cut_after >= 0 then
+    local due = self.now + step.cut_after
+    schedule_job(j, self.p, {
+      uid = step.uid, session = step.member, account = step.account.id,
+      cause = CAUSES[step.cause], due = due, now = self.now,
+    })
+    if step.cut_after < 1000 then self.soon = true end
+  end
+end
+
+local function commit(keys, args)
+  local p = keys[1]
+  local now = clock(args[1])
+  local books = open_books(p)
+  local nas_count = tonumber(args[2])
+  local nas, boot_changed = changed_boots(p, args, nas_count)
+  local at = 3 + 2 * nas_count
+  local loose = tonumber(args[at])
+  local batch = setmetatable({
+    p = p, args = args, now = now, books = books, nas = nas, boot_changed = boot_changed,
+    accounts = {}, totals = {}, staged = {}, entries = {}, entry_count = 0, writes = 0,
+  }, Batch)
+  local n
+  batch.steps, n, batch.session_keys, batch.account_keys, batch.account_count, batch.account_at =
+    layout_steps(p, args, at + 1 + loose)
+  batch.sessions = get_many(batch.session_keys, n)
+  batch.account_values = get_many(batch.account_keys, batch.account_count)
+
+  local outcomes = {}
+  for i = 1, n do
+    local ok, status = pcall(batch.stage, batch, i)
+    if not ok then status = FAULTY end
+    if status == 0 then
+      outcomes[i] = 0
+    else
+      local a = batch.account_at[args[batch.steps[i] + 2]]
+      outcomes[i] = { status, batch.sessions[i], batch.account_values[a] }
+    end
+  end
+  for i = 1, loose do batch:append('0', args[at + i]) end
+  if batch.writes == 0 and loose == 0 then return { now, outcomes } end
+  atomically(function(j)
+    batch:write_values(j)
+    for i = 1, batch.writes do batch:write_indexes(j, batch[i]) end
+    add_totals(j, p, batch.totals)
+    j:settle(p, books, batch.entries, batch.entry_count)
+  end)
+  if batch.soon then redis.call('PUBLISH', p .. ':soon', '') end
+  return { now, outcomes }
+end
+
+redis.register_function('ratewire_1_commit', commit)

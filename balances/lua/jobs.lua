@@ -1,0 +1,223 @@
+-- Enforcement jobs: one live job per session epoch, a hash under <prefix>:j:<uid in hex>, due in the
+-- sorted set <prefix>:jobs. A job begins in the commit that causes it and ends in the one that proves
+-- it, so it survives any crash; its events reach Postgres through the settlement stream (field 'j').
+--
+--   state    scheduled, sending, acknowledged, refused, unanswered
+--   cause    exhausted: ends when there is credit again; suspended: when the account is active again;
+--            operator: only when the session ends
+
+local CAUSES = { 'exhausted', 'suspended', 'operator' }
+
+-- The job of a session as a table, or nil.
+local function job_of(p, uid_hex)
+  local flat = redis.call('HGETALL', p .. ':j:' .. uid_hex)
+  if #flat == 0 then return nil end
+  local job = {}
+  for i = 1, #flat, 2 do job[flat[i]] = flat[i + 1] end
+  return job, flat
+end
+
+-- What is kept of a job when something happened to it: MessagePack, read by balances/entries.py.
+local function job_event(job, event, now)
+  return cmsgpack.pack({
+    uid = job.uid, session = job.session, account = job.account, cause = job.cause, event = event,
+    at_ms = now, due_ms = tonumber(job.due), attempts = tonumber(job.attempts),
+    result = job.result or '', error_cause = tonumber(job.error_cause or '0'),
+  })
+end
+
+-- Create the job of a session, or move the deadline of one that was not begun yet.
+local function schedule_job(j, p, job)
+  local uid = hex(job.uid)
+  local key = p .. ':j:' .. uid
+  local before = redis.call('HMGET', key, 'state', 'due', 'cause')
+  if not before[1] then
+    j:write({ 'DEL', key }, 'HSET', key, 'uid', uid, 'session', job.session, 'account', job.account,
+      'cause', job.cause, 'state', 'scheduled', 'due', job.due, 'created', job.now, 'attempts', 0)
+    j:zadd(p .. ':jobs', job.due, uid)
+  elseif before[1] == 'scheduled' and before[3] ~= 'operator' then
+    j:write({ 'HSET', key, 'due', before[2], 'cause', before[3] },
+      'HSET', key, 'due', job.due, 'cause', job.cause)
+    j:zadd(p .. ':jobs', job.due, uid)
+  end
+end
+
+-- End the live job of a session. Returns its event for the stream, or nil if there was none.
+local function finish_job(j, p, uid, outcome, now)
+  local key = p .. ':j:' .. uid
+  local job, flat = job_of(p, uid)
+  if not job then return nil end
+  j:write({ 'HSET', key, unpack(flat) }, 'DEL', key)
+  j:zrem(p .. ':jobs', uid)
+  return job_event(job, outcome, now)
+end
+
+-- Whether the cause of a job still holds: 'hold', or why not: 'ended' (the session is over), or
+-- 'credit' (there is credit again, or the account is active again).
+local function cause_holds(p, job)
+  local value = redis.call('GET', p .. ':s:' .. job.session)
+  local s = value and session_of(value)
+  if not s or not has(s.flags, OPEN) or hex(s.uid) ~= job.uid then return 'ended' end
+  if job.cause == 'operator' then return 'hold', s, value end
+  local a = account_of(redis.call('GET', p .. ':a:' .. s.account))
+  if has(a.flags, SUSPENDED) or has(a.flags, CLOSED) then return 'hold', s, value end
+  if job.cause == 'suspended' or available(a) > 0 then return 'credit', s, value end
+  return 'hold', s, value
+end
+
+-- Mark a session to be given a new grant, now.
+local function wake_session(j, p, member, now)
+  local key = p .. ':s:' .. member
+  local value = redis.call('GET', key)
+  local s = value and session_of(value)
+  if not s or not has(s.flags, OPEN) then return end
+  local flags = has(s.flags, REGRANT) and s.flags or s.flags + REGRANT
+  j:write({ 'SET', key, value }, 'SET', key, session_value(flags, s.version, s.held, s.seen, now,
+    s.quiet, s.uid, s.account, string.sub(value, s.state_at)))
+  j:zadd(p .. ':wake', now, member)
+end
+
+-- jobs_claim: take the jobs that are due, for a lease.
+--
+-- args     now, most jobs, lease (ms)
+-- returns  { now, due time of the next job or -1, { uid, attempts, cause, session key,
+--            session value, job state } per job to transmit }
+-- A job whose cause is gone is not returned: its session is given a new grant, which ends the job.
+local function jobs_claim(keys, args)
+  local p = keys[1]
+  local now = clock(args[1])
+  local lease = tonumber(args[3])
+  local books = open_books(p)
+  local claimed = {}
+  local events, n = {}, 0
+  atomically(function(j)
+    local due = redis.call('ZRANGEBYSCORE', p .. ':jobs', '-inf', now, 'LIMIT', 0, args[2])
+    for _, uid in ipairs(due) do
+      local job = job_of(p, uid)
+      local verdict, s, value = 'ended', nil, nil
+      if job then verdict, s, value = cause_holds(p, job) end
+      if verdict == 'hold' then
+        j:zadd(p .. ':jobs', now + lease, uid)
+        claimed[#claimed + 1] = { uid, tonumber(job.attempts), job.cause, job.session, value, job.state }
+      elseif verdict == 'credit' then
+        wake_session(j, p, job.session, now)
+        j:zadd(p .. ':jobs', now + lease, uid)
+      else
+        local event = finish_job(j, p, uid, 'proven', now)
+        if event then
+          n = n + 2
+          events[n - 1], events[n] = 'j', event
+        else
+          j:zrem(p .. ':jobs', uid)
+        end
+      end
+    end
+    if n > 0 then j:settle(p, books, events, n) end
+  end)
+  local nearest = redis.call('ZRANGE', p .. ':jobs', 0, 0, 'WITHSCORES')
+  return { now, tonumber(nearest[2] or -1), claimed }
+end
+
+-- job_transmit: ask leave for one transmission of a job, right before it is sent.
+--
+-- args     now, uid (hex), lease (ms)
+-- returns  1 if the cause still holds (noted as one more attempt), else 0
+local function job_transmit(keys, args)
+  local p = keys[1]
+  local now = clock(args[1])
+  open_books(p)
+  local uid = args[2]
+  local job = job_of(p, uid)
+  if not job then return 0 end
+  local verdict = cause_holds(p, job)
+  local key = p .. ':j:' .. uid
+  return atomically(function(j)
+    if verdict == 'credit' then wake_session(j, p, job.session, now) end
+    if verdict ~= 'hold' then
+      -- Whoever claims it next finds out the same and ends it.
+      j:zadd(p .. ':jobs', now, uid)
+      return 0
+    end
+    j:write({ 'HSET', key, 'state', job.state, 'attempts', job.attempts },
+      'HSET', key, 'state', 'sending', 'attempts', tonumber(job.attempts) + 1)
+    j:zadd(p .. ':jobs', now + tonumber(args[3]), uid)
+    return 1
+  end)
+end
+
+-- job_report: note what a transmission came to, and when to look at the job again.
+--
+-- args     now, uid (hex), state (acknowledged, refused, unanswered), result (text), Error-Cause or 0,
+--          milliseconds until it is due again
+-- returns  1, or 0 if the job has ended meanwhile
+local function job_report(keys, args)
+  local p = keys[1]
+  local now = clock(args[1])
+  local books = open_books(p)
+  local uid = args[2]
+  local job = job_of(p, uid)
+  if not job then return 0 end
+  local key = p .. ':j:' .. uid
+  atomically(function(j)
+    j:write({ 'HSET', key, 'state', job.state, 'result', job.result or '',
+      'error_cause', job.error_cause or '0', 'due', job.due },
+      'HSET', key, 'state', args[3], 'result', args[4], 'error_cause', args[5],
+      'due', now + tonumber(args[6]))
+    j:zadd(p .. ':jobs', now + tonumber(args[6]), uid)
+    job.state, job.result, job.error_cause, job.due = args[3], args[4], args[5], now + tonumber(args[6])
+    j:settle(p, books, { 'j', job_event(job, args[3], now) }, 2)
+  end)
+  return 1
+end
+
+-- job_request: a person asks for a session to be disconnected.
+--
+-- args     now, session key
+-- returns  the job's uid (hex), or '' if there is no such open session
+local function job_request(keys, args)
+  local p = keys[1]
+  local now = clock(args[1])
+  local books = open_books(p)
+  local key = p .. ':s:' .. args[2]
+  local value = redis.call('GET', key)
+  local s = value and session_of(value)
+  if not s or not has(s.flags, OPEN) then return '' end
+  local uid = hex(s.uid)
+  local job_key = p .. ':j:' .. uid
+  atomically(function(j)
+    local before = redis.call('HMGET', job_key, 'cause', 'due')
+    if before[1] then
+      j:write({ 'HSET', job_key, 'cause', before[1], 'due', before[2] },
+        'HSET', job_key, 'cause', 'operator', 'due', now)
+      j:zadd(p .. ':jobs', now, uid)
+    else
+      schedule_job(j, p, { uid = s.uid, session = args[2], account = s.account, cause = 'operator',
+        due = now, now = now })
+      local flags = has(s.flags, CUTTING) and s.flags or s.flags + CUTTING
+      j:write({ 'SET', key, value }, 'SET', key, session_value(flags, s.version, s.held, s.seen, s.wake,
+        s.quiet, s.uid, s.account, string.sub(value, s.state_at)))
+    end
+    j:settle(p, books, { 'j', job_event(job_of(p, uid), 'requested', now) }, 2)
+  end)
+  redis.call('PUBLISH', p .. ':soon', '')
+  return uid
+end
+
+-- jobs_live: the live jobs, soonest first.
+--
+-- args     most jobs
+-- returns  { HGETALL of each }
+local function jobs_live(keys, args)
+  local p = keys[1]
+  local out = {}
+  for i, uid in ipairs(redis.call('ZRANGE', p .. ':jobs', 0, tonumber(args[1]) - 1)) do
+    out[i] = redis.call('HGETALL', p .. ':j:' .. uid)
+  end
+  return out
+end
+
+redis.register_function('ratewire_1_jobs_claim', jobs_claim)
+redis.register_function('ratewire_1_job_transmit', job_transmit)
+redis.register_function('ratewire_1_job_report', job_report)
+redis.register_function('ratewire_1_job_request', job_request)
+redis.register_function({ function_name = 'ratewire_1_jobs_live', callback = jobs_live, flags = { 'no-writes' } })

@@ -1,0 +1,67 @@
+-- Sessions that need a look without having reported: silent ones, ones to be granted anew, and those
+-- of a NAS that restarted. What is done about them is a commit like any other.
+
+-- due: the sessions whose time has come, for a lease.
+--
+-- args     now, most sessions, lease (ms)
+-- returns  { now, time of the next or -1, { session key, session value } alternating }
+-- The wake index is lazy: a report does not move a session's entry, so most that come up have
+-- reported since; those are put back to when they would be silent for too long.
+local function due(keys, args)
+  local p = keys[1]
+  local now = clock(args[1])
+  open_books(p)
+  local out, n = {}, 0
+  local members = redis.call('ZRANGEBYSCORE', p .. ':wake', '-inf', now, 'LIMIT', 0, args[2])
+  for _, member in ipairs(members) do
+    local key = p .. ':s:' .. member
+    local value = redis.call('GET', key)
+    local s = value and session_of(value)
+    if not s or not has(s.flags, OPEN) then
+      redis.call('ZREM', p .. ':wake', member)
+    elseif has(s.flags, REGRANT) or s.seen + s.quiet * 1000 <= now then
+      redis.call('ZADD', p .. ':wake', now + tonumber(args[3]), member)
+      out[n + 1], out[n + 2] = member, value
+      n = n + 2
+    else
+      local wake = s.seen + s.quiet * 1000
+      redis.call('SET', key, session_value(s.flags, s.version, s.held, s.seen, wake, s.quiet, s.uid,
+        s.account, string.sub(value, s.state_at)))
+      redis.call('ZADD', p .. ':wake', wake, member)
+    end
+  end
+  local nearest = redis.call('ZRANGE', p .. ':wake', 0, 0, 'WITHSCORES')
+  return { now, tonumber(nearest[2] or -1), out }
+end
+
+-- boot: a NAS restarted or shuts down (Accounting-On, Accounting-Off). One mark, whatever the number
+-- of its sessions; commits honour it at once, and the sweeper closes the sessions in chunks.
+--
+-- args     now, then NAS name, event time (Unix s), seconds within which a later one repeats it
+-- returns  1 if the mark moved, 0 for a repetition or an older one
+local function boot(keys, args)
+  local p = keys[1]
+  clock(args[1])
+  open_books(p)
+  local mark = tonumber(redis.call('HGET', p .. ':boots', args[2]) or '-1')
+  local at = tonumber(args[3])
+  if mark >= 0 and at <= mark + tonumber(args[4]) then return 0 end
+  redis.call('SADD', p .. ':sweeps', args[2])
+  redis.call('HSET', p .. ':boots', args[2], args[3])
+  return 1
+end
+
+-- swept: all sessions of before a NAS's mark are closed.
+--
+-- args     NAS name, the mark that was swept for
+-- returns  1, or 0 if the NAS restarted once more meanwhile
+local function swept(keys, args)
+  local p = keys[1]
+  if redis.call('HGET', p .. ':boots', args[1]) ~= args[2] then return 0 end
+  redis.call('SREM', p .. ':sweeps', args[1])
+  return 1
+end
+
+redis.register_function('ratewire_1_due', due)
+redis.register_function('ratewire_1_boot', boot)
+redis.register_function('ratewire_1_swept', swept)

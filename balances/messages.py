@@ -1,0 +1,326 @@
+"""What is said to the books and what they answer: plain values, the same for every store."""
+
+import enum
+
+import msgspec
+
+from rating.money import MAX_MICROS
+from rating.reservation import Pace
+from rating.usage import Meter
+
+
+class SessionState(msgspec.Struct, frozen=True, array_like=True):
+    """A session as its workers know it; opaque to the store.
+
+    New fields go to the end, with a default: an old worker beside a new one reads and drops them.
+    """
+
+    username: str
+    plan: str
+    plan_version: int
+    currency: str
+    meter: Meter
+    pace: Pace
+    identity: msgspec.Raw
+
+
+encode_state = msgspec.msgpack.Encoder().encode
+decode_state = msgspec.msgpack.Decoder(SessionState).decode
+
+
+class Account(msgspec.Struct, frozen=True):
+    """An account in the store, at one moment. Amounts are micros of its currency.
+
+    `credit_limit` is None for unlimited credit. `rating_version` moves when something changes that
+    rating reads; `charged` counts its settlement entries, `moved` its movements from outside.
+    """
+
+    account: str
+    currency: str
+    balance: int
+    reserved: int
+    credit_limit: int | None
+    minimum: int
+    rating_version: int
+    charged: int
+    moved: int
+    suspended: bool = False
+    closed: bool = False
+
+    @property
+    def available(self) -> int | None:
+        """What may still be granted; negative after an overspend, None for unlimited credit."""
+        if self.credit_limit is None:
+            return None
+        return self.balance - self.reserved + self.credit_limit - self.minimum
+
+
+class StoredSession(msgspec.Struct, frozen=True):
+    """A session in the store. `held` is its reservation (micros), `quiet` its longest silence (s).
+
+    `cutting` tells that a job to end it is live, `regrant` that it waits for a new grant.
+    """
+
+    uid: bytes
+    account: str
+    version: int
+    open: bool
+    cutting: bool
+    regrant: bool
+    held: int
+    seen_ms: int
+    quiet: int
+    state: bytes
+
+
+class Subscriber(msgspec.Struct, frozen=True, array_like=True):
+    """Who a user name belongs to, and on which plan."""
+
+    account: str
+    plan: str
+
+
+class Lookup(msgspec.Struct, frozen=True):
+    """What to read for one session: its key, its NAS, and the user name of the record, if any."""
+
+    session: str
+    nas: str
+    username: str = ""
+
+
+class Found(msgspec.Struct, frozen=True):
+    """What the store holds for a lookup.
+
+    `account` is the session's; `subscriber` and `subscriber_account` are looked up only when there
+    is no open session.
+    """
+
+    session: StoredSession | None
+    account: Account | None
+    subscriber: Subscriber | None = None
+    subscriber_account: Account | None = None
+
+
+class Snapshot(msgspec.Struct, frozen=True):
+    """The answer to a read: a `Found` per lookup in order, boot marks by NAS, plans' revision."""
+
+    now_ms: int
+    plans_revision: int
+    boots: dict[str, int]
+    found: list[Found]
+
+
+class CutCause(enum.IntEnum):
+    """Why a session is to be cut, and so what ends the job."""
+
+    EXHAUSTED = 1
+    SUSPENDED = 2
+    OPERATOR = 3
+
+
+class Step(msgspec.Struct, frozen=True):
+    """What to book for one session: at most one step per session in a commit.
+
+    The `expected_*` fields are what the step was computed from; `version` 0 is a session that is
+    not there. The session is given min(want, what is available) and the step is committed only if
+    that is `grant`. `cut_after_ms` is when the session must end, from now; None if it need not.
+    `quiet` is after how many seconds of silence it is taken for lost. `report` is False when no
+    record of its own caused the step, so that its silence goes on.
+    """
+
+    session: str
+    nas: str
+    account: str
+    uid: bytes
+    state: bytes
+    open: bool
+    expected_version: int
+    expected_rating: int
+    expected_boot: int | None
+    charge: int
+    want: int
+    grant: int
+    cut_after_ms: int | None
+    cut_cause: CutCause
+    quiet: int
+    entries: tuple[bytes, ...]
+    report: bool = True
+
+
+class Status(enum.IntEnum):
+    """What became of a step. STALE_* mean: rate again from what is returned."""
+
+    COMMITTED = 0
+    STALE_SESSION = 1
+    NO_ACCOUNT = 2
+    STALE_RATING = 3
+    STALE_CREDIT = 4
+    STALE_BOOT = 5
+    BEYOND_BOUNDS = 6
+    FAULTY = 7
+
+
+class Movement(msgspec.Struct, frozen=True, tag_field="kind"):
+    """A change from outside, posted in Postgres under the account's next sequence."""
+
+    account: str
+    sequence: int
+
+
+class OpenAccount(Movement, frozen=True, tag="open"):
+    """The account exists from now on. `credit_limit` None is unlimited."""
+
+    currency: str
+    credit_limit: int | None = 0
+    minimum: int = 0
+
+
+class Post(Movement, frozen=True, tag="post"):
+    """Money in (positive) or out."""
+
+    amount: int
+
+    def __post_init__(self) -> None:
+        assert abs(self.amount) <= MAX_MICROS, self.amount
+
+
+class SetLimits(Movement, frozen=True, tag="limits"):
+    """The credit limit (None: unlimited) and the balance that must remain."""
+
+    credit_limit: int | None
+    minimum: int
+
+
+class SetStatus(Movement, frozen=True, tag="status"):
+    """Whether the account's sessions may run."""
+
+    suspended: bool
+    closed: bool
+
+
+class PutSubscriber(Movement, frozen=True, tag="subscriber"):
+    """A user name belongs to the account, on this plan."""
+
+    username: str
+    plan: str
+
+
+class DropSubscriber(Movement, frozen=True, tag="drop"):
+    """A user name is no longer known."""
+
+    username: str
+
+
+AnyMovement = OpenAccount | Post | SetLimits | SetStatus | PutSubscriber | DropSubscriber
+
+encode_movement = msgspec.json.Encoder().encode
+decode_movement = msgspec.json.Decoder(AnyMovement).decode
+
+
+class DueSession(msgspec.Struct, frozen=True):
+    """A session that needs a look: it is silent for too long, or waits for a new grant."""
+
+    session: str
+    stored: StoredSession
+
+
+class Due(msgspec.Struct, frozen=True):
+    """What is due now, and when to ask again at the latest (Unix ms; None: nothing is waiting)."""
+
+    now_ms: int
+    next_ms: int | None
+    sessions: list[DueSession]
+
+
+class Job(msgspec.Struct, frozen=True):
+    """A live enforcement job. `state` is scheduled, sending, acknowledged, refused, unanswered."""
+
+    uid: str
+    session: str
+    account: str
+    cause: str
+    state: str
+    due_ms: int
+    created_ms: int
+    attempts: int
+    result: str = ""
+    error_cause: int = 0
+
+
+class ClaimedJob(msgspec.Struct, frozen=True):
+    """A job that is due and whose cause holds, with the session it is about."""
+
+    uid: str
+    session: str
+    cause: str
+    state: str
+    attempts: int
+    stored: StoredSession
+
+
+class Claim(msgspec.Struct, frozen=True):
+    """The jobs taken, and when the next is due (Unix ms; None: no job is waiting)."""
+
+    now_ms: int
+    next_ms: int | None
+    jobs: list[ClaimedJob]
+
+
+class Position(msgspec.Struct, frozen=True, order=True):
+    """A place in the settlement stream: the last entry taken."""
+
+    generation: int
+    sequence: int
+
+
+class StreamEntry(msgspec.Struct, frozen=True):
+    """One committed batch: (field, value) pairs; see balances.entries for the fields."""
+
+    position: Position
+    items: list[tuple[bytes, bytes]]
+
+
+class AccountAudit(msgspec.Struct, frozen=True):
+    """An account beside what its open sessions really hold, at one moment."""
+
+    account: Account
+    held: int
+    sessions: int
+
+
+class Totals(msgspec.Struct, frozen=True):
+    """Sums over all accounts of a currency (micros); limits count less the minimum balances."""
+
+    balance: int
+    reserved: int
+    limit: int
+
+
+class Books(msgspec.Struct, frozen=True):
+    """The partition as a whole: its position, how much waits, and the totals by currency."""
+
+    position: Position
+    settled_lag: int
+    accounts: int
+    open_sessions: int
+    live_jobs: int
+    fence: str | None
+    totals: dict[str, Totals]
+
+
+class Outcome(msgspec.Struct, frozen=True):
+    """What became of one step; `session` and `account` are what is there, unless committed."""
+
+    status: Status
+    session: StoredSession | None = None
+    account: Account | None = None
+
+
+COMMITTED = Outcome(Status.COMMITTED)
+
+
+class CommitResult(msgspec.Struct, frozen=True):
+    """The outcomes of a commit's steps, in order."""
+
+    now_ms: int
+    outcomes: list[Outcome]

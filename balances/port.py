@@ -1,0 +1,150 @@
+"""What may be asked of the books. `store.Store` and `memory.MemoryStore` answer alike.
+
+All methods may raise balances.errors.StoreError. `now_ms` is the store's own clock unless a
+simulated world brings one.
+"""
+
+from collections.abc import Mapping, Sequence
+from typing import Protocol
+
+from balances.messages import (
+    AccountAudit,
+    AnyMovement,
+    Books,
+    Claim,
+    CommitResult,
+    Due,
+    Job,
+    Lookup,
+    Position,
+    Snapshot,
+    Step,
+    StreamEntry,
+)
+
+
+class BalanceStore(Protocol):
+    """The hot path: read what a batch needs, commit what it did."""
+
+    async def read(self, lookups: Sequence[Lookup]) -> Snapshot:
+        """Return what is there for each lookup, all at one moment."""
+        ...
+
+    async def commit(self, steps: Sequence[Step], loose: Sequence[bytes] = ()) -> CommitResult:
+        """Book the steps, each wholly or not at all, and append the loose entries.
+
+        Durable as the store is configured to be before it returns. At most one step a session.
+        """
+        ...
+
+    async def mark_boot(self, nas: str, event_time: int) -> bool:
+        """Note an Accounting-On or -Off; False if it only repeats the mark that is there."""
+        ...
+
+
+class Movements(Protocol):
+    """What comes from outside."""
+
+    async def apply(self, movements: Sequence[AnyMovement]) -> list[int]:
+        """Apply movements that are next in their account's order; return its applied sequence.
+
+        An earlier one was applied before and a later one is not applied: go on from what is
+        returned. Raises StoreRefused (and applies none) if one cannot be.
+        """
+        ...
+
+    async def publish(self, what: str, revision: int, values: Mapping[str, bytes]) -> None:
+        """Replace the published "plans" or "nas", unless a newer revision is there."""
+        ...
+
+
+class Directory(Protocol):
+    """What listeners read besides sessions: the plans and NASes that were published."""
+
+    async def published(self, what: str) -> tuple[int, dict[str, bytes]]:
+        """Return the revision and the values of "plans" or "nas"."""
+        ...
+
+    async def revision(self, what: str) -> int:
+        """Return the revision alone; 0 if nothing was published."""
+        ...
+
+
+class Sweeps(Protocol):
+    """Sessions that need a look without having reported."""
+
+    async def due(self, limit: int, lease_ms: int) -> Due:
+        """Take sessions that are silent for too long or wait for a new grant, for a lease."""
+        ...
+
+    async def pending_sweeps(self) -> dict[str, int]:
+        """Return the NASes whose sessions of before a boot have to be closed, with the mark."""
+        ...
+
+    async def sessions_of_nas(self, nas: str, cursor: int, count: int) -> tuple[int, list[str]]:
+        """Return some session keys of a NAS and the next cursor; 0 begins and ends the round."""
+        ...
+
+    async def swept(self, nas: str, mark: int) -> None:
+        """Note that all of them are closed, unless the NAS restarted once more."""
+        ...
+
+
+class JobQueue(Protocol):
+    """Enforcement jobs."""
+
+    async def claim_jobs(self, limit: int, lease_ms: int) -> Claim:
+        """Take jobs that are due and whose cause holds, for a lease."""
+        ...
+
+    async def may_transmit(self, uid: str, lease_ms: int) -> bool:
+        """Check atomically, right before a transmission, that the cause still holds."""
+        ...
+
+    async def report_job(
+        self, uid: str, state: str, result: str, error_cause: int, again_in_ms: int
+    ) -> bool:
+        """Note an outcome and when to look again; False if the job has ended meanwhile."""
+        ...
+
+    async def request_disconnect(self, session: str) -> str | None:
+        """Ask for a session to be cut; the job's uid, or None if it is not open."""
+        ...
+
+    async def live_jobs(self, limit: int) -> list[Job]:
+        """Return the live jobs, soonest first."""
+        ...
+
+
+class SettlementStream(Protocol):
+    """The committed entries, in order."""
+
+    async def entries_after(
+        self, position: Position, count: int, wait_ms: int = 0
+    ) -> list[StreamEntry]:
+        """Return the next entries; waits for the first at most `wait_ms`."""
+        ...
+
+    async def trim(self, position: Position) -> None:
+        """Forget the entries up to and including a position: they are settled."""
+        ...
+
+
+class BookKeeping(Protocol):
+    """The partition as a whole."""
+
+    async def initialise(self, generation: int) -> Position:
+        """Begin the books of an empty store; return the position that holds."""
+        ...
+
+    async def books(self) -> Books:
+        """Return the state of the books. Raises StoreEmpty if there are none."""
+        ...
+
+    async def fence(self, reason: str) -> Position:
+        """Refuse all writing from now on; an empty reason lifts the fence."""
+        ...
+
+    async def inspect(self, accounts: Sequence[str]) -> list[AccountAudit | None]:
+        """Return accounts beside what their sessions hold; None for one that is not there."""
+        ...
