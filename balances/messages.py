@@ -296,6 +296,18 @@ class Totals(msgspec.Struct, frozen=True):
     limit: int
 
 
+class RestoredSession(msgspec.Struct, frozen=True):
+    """A session to be written back into the books; it holds nothing until it is granted anew."""
+
+    session: str
+    nas: str
+    account: str
+    uid: bytes
+    open: bool
+    quiet: int
+    state: bytes
+
+
 class Books(msgspec.Struct, frozen=True):
     """The partition as a whole: its position, how much waits, and the totals by currency."""
 

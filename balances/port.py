@@ -8,6 +8,7 @@ from collections.abc import Mapping, Sequence
 from typing import Protocol
 
 from balances.messages import (
+    Account,
     AccountAudit,
     AnyMovement,
     Books,
@@ -17,9 +18,11 @@ from balances.messages import (
     Job,
     Lookup,
     Position,
+    RestoredSession,
     Snapshot,
     Step,
     StreamEntry,
+    Subscriber,
 )
 
 
@@ -147,4 +150,27 @@ class BookKeeping(Protocol):
 
     async def inspect(self, accounts: Sequence[str]) -> list[AccountAudit | None]:
         """Return accounts beside what their sessions hold; None for one that is not there."""
+        ...
+
+
+class Restoration(Protocol):
+    """Writing the books anew from Postgres. All of it is refused unless the fence is up."""
+
+    async def restart(self, generation: int) -> None:
+        """Drop accounts, subscribers, sessions, jobs and stream; begin a generation.
+
+        Boot marks and what was published stay. Repeating it after a failure is safe.
+        """
+        ...
+
+    async def restore_accounts(self, accounts: Sequence[Account]) -> None:
+        """Write accounts, with nothing reserved."""
+        ...
+
+    async def restore_subscribers(self, subscribers: Sequence[tuple[str, Subscriber]]) -> None:
+        """Write who user names belong to."""
+        ...
+
+    async def restore_sessions(self, sessions: Sequence[RestoredSession]) -> None:
+        """Write sessions; the open ones hold nothing and wait for a new grant."""
         ...

@@ -10,6 +10,10 @@ from rating.reservation import Pace, observe
 from rating.usage import Finding, Fold, Meter, Report, fold
 
 
+#: No session counts further than this; a counter that does is a broken one.
+MAX_COUNTER = 2**63 - 1
+
+
 class Rated(msgspec.Struct, frozen=True):
     """What one report did to its session.
 
@@ -47,10 +51,10 @@ def rate(
     if not folded.usage:
         return Rated(folded.meter, pace, NOTHING, 0, folded.finding, folded.fell)
     total = running_total(plan.tariff, folded.meter.used)
+    if total > MAX_MICROS or max(msgspec.structs.astuple(folded.meter.marks)) > MAX_COUNTER:
+        return _implausible(meter, pace, folded)
     charge = total - folded.meter.total_micros
     assert charge >= 0, (folded.meter, total)
-    if total > MAX_MICROS:
-        return _implausible(meter, pace, folded)
     return Rated(
         meter=msgspec.structs.replace(folded.meter, total_micros=total),
         pace=_follow(pace, meter, folded),

@@ -1,0 +1,76 @@
+"""Writing the books anew, behind the fence, from what Postgres knows."""
+
+from collections.abc import Sequence
+
+import msgspec
+
+from balances import layout
+from balances.connection import Connection
+from balances.messages import Account, RestoredSession, Subscriber
+
+_pack = msgspec.msgpack.Encoder().encode
+
+#: What of a partition's keys goes when its books begin anew; `u:` is restored, the rest stays.
+_CLEARED = ("a:*", "s:*", "u:*", "as:*", "ns:*", "j:*")
+
+
+class Restoration:
+    """balances.port.Restoration, for Valkey."""
+
+    def __init__(self, connection: Connection) -> None:
+        self._connection = connection
+
+    async def restart(self, generation: int) -> None:
+        prefix = self._connection.prefix
+        # The prefix has a hash tag in braces, which are no wildcards; brackets and stars are.
+        for pattern in _CLEARED:
+            cursor = 0
+            while True:
+                following, keys = await self._connection.command(
+                    "SCAN", cursor, "MATCH", f"{prefix}:{pattern}", "COUNT", 2000
+                )
+                if keys:
+                    await self._connection.command("UNLINK", *keys)
+                cursor = int(following)
+                if cursor == 0:
+                    break
+        await self._connection.call("restart", generation)
+
+    async def restore_accounts(self, accounts: Sequence[Account]) -> None:
+        packed = [
+            _pack(
+                (
+                    account.account,
+                    layout.account_flags(account),
+                    account.balance,
+                    account.credit_limit or 0,
+                    account.minimum,
+                    account.rating_version,
+                    account.charged,
+                    account.moved,
+                    account.currency,
+                )
+            )
+            for account in accounts
+        ]
+        await self._connection.call("restore_accounts", *packed)
+
+    async def restore_subscribers(self, subscribers: Sequence[tuple[str, Subscriber]]) -> None:
+        if not subscribers:
+            return
+        pairs: list[bytes | str] = []
+        for username, subscriber in subscribers:
+            pairs += (f"{self._connection.prefix}:u:{username}", _pack(subscriber))
+        await self._connection.command("MSET", *pairs)
+
+    async def restore_sessions(self, sessions: Sequence[RestoredSession]) -> None:
+        body: list[bytes | str] = []
+        for session in sessions:
+            body += (
+                layout.restored_session(is_open=session.open, quiet=session.quiet, uid=session.uid),
+                session.session,
+                session.account,
+                session.nas,
+                session.state,
+            )
+        await self._connection.call("restore_sessions", self._connection.clock, *body)
