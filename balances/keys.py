@@ -23,5 +23,10 @@ def prefix(partition: int) -> str:
 
 
 def session_key(nas: str, acct_session_id: str) -> str:
-    """Return the identity of a session on its NAS (an epoch more makes it unique)."""
+    """Return the identity of a session on its NAS (an epoch more makes it unique).
+
+    A bar in the NAS's name is escaped, so that two pairs never make one key.
+    """
+    if "|" in nas:
+        nas = nas.replace("|", "\\x7c")
     return f"{nas}|{acct_session_id}"

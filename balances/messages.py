@@ -12,6 +12,9 @@ from rating.usage import Meter
 class SessionState(msgspec.Struct, frozen=True, array_like=True):
     """A session as its workers know it; opaque to the store.
 
+    `reported_ms` is when its last report was made, by our own clocks (a NAS's clock may be wrong).
+    `identity` is how its NAS knows it: MessagePack of radius.records.SessionIdentity.
+
     New fields go to the end, with a default: an old worker beside a new one reads and drops them.
     """
 
@@ -21,6 +24,7 @@ class SessionState(msgspec.Struct, frozen=True, array_like=True):
     currency: str
     meter: Meter
     pace: Pace
+    reported_ms: int
     identity: msgspec.Raw
 
 

@@ -40,24 +40,26 @@ def rate(
     boot: int | None = None,
     wraps_32: bool = False,
 ) -> Rated:
-    """Rate one report of a session under a plan; see `rating.usage.fold` for the arguments.
+    """Rate one report of a session under a plan; see `rating.usage.fold` for the arguments."""
+    return price(plan, meter, pace, fold(meter, report, boot=boot, wraps_32=wraps_32))
+
+
+def price(plan: Plan, before: Meter | None, pace: Pace, folded: Fold) -> Rated:
+    """Price what a report added to a session that stood at `before`.
 
     The charge is the running total after the report minus the total charged so far, so the charges
     of a session epoch always sum to the price of its counters.
     """
-    folded = fold(meter, report, boot=boot, wraps_32=wraps_32)
-    if not folded.finding.changes:
-        return Rated(folded.meter, pace, NOTHING, 0, folded.finding)
-    if not folded.usage:
+    if not folded.finding.changes or not folded.usage:
         return Rated(folded.meter, pace, NOTHING, 0, folded.finding, folded.fell)
     total = running_total(plan.tariff, folded.meter.used)
     if total > MAX_MICROS or max(msgspec.structs.astuple(folded.meter.marks)) > MAX_COUNTER:
-        return _implausible(meter, pace, folded)
+        return _implausible(before, pace, folded)
     charge = total - folded.meter.total_micros
     assert charge >= 0, (folded.meter, total)
     return Rated(
         meter=msgspec.structs.replace(folded.meter, total_micros=total),
-        pace=_follow(pace, meter, folded),
+        pace=_follow(pace, before, folded),
         usage=folded.usage,
         charge_micros=charge,
         finding=folded.finding,

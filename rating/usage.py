@@ -163,9 +163,12 @@ def fold(meter: Meter | None, report: Report, *, boot: int | None, wraps_32: boo
 
 
 def close(meter: Meter, phase: Phase) -> Meter:
-    """Return the meter closed without a report: its Stop never came, or its NAS went down."""
+    """Return the meter closed without a report: its Stop never came, or its NAS went down.
+
+    A suspected restart stays suspected: the next report may still confirm it.
+    """
     assert phase is not Phase.OPEN
-    return msgspec.structs.replace(meter, phase=phase, suspect=None)
+    return msgspec.structs.replace(meter, phase=phase)
 
 
 def went_down(meter: Meter, boot: int) -> bool:

@@ -1,0 +1,237 @@
+"""A batch of requests, from the socket to the answer: read, rate, commit, retry what is stale."""
+
+import time
+from collections.abc import Callable, Mapping, Sequence
+from typing import Protocol
+
+import msgspec
+import structlog
+
+from balances.errors import StoreError
+from balances.keys import session_key
+from balances.messages import (
+    Account,
+    AccountAudit,
+    CommitResult,
+    Found,
+    Lookup,
+    Snapshot,
+    Status,
+    Step,
+    StoredSession,
+)
+from radius.engine import Request
+from radius.records import AcctStatus
+from ratewire.pipeline.credit import Credit
+from ratewire.pipeline.raters import Raters
+from ratewire.pipeline.steps import Booking, Deferred, Missing, Rater
+
+_log = structlog.get_logger(__name__)
+
+#: A batch is tried this often before what is still stale is left to the NAS's retransmission.
+MAX_ATTEMPTS = 8
+
+
+class Store(Protocol):
+    """What the intake needs of the books: see balances.port."""
+
+    async def read(self, lookups: Sequence[Lookup]) -> Snapshot: ...
+    async def commit(self, steps: Sequence[Step], loose: Sequence[bytes] = ()) -> CommitResult: ...
+    async def mark_boot(self, nas: str, event_time: int) -> bool: ...
+    async def inspect(self, accounts: Sequence[str]) -> list[AccountAudit | None]: ...
+
+
+class Archive(Protocol):
+    """Sessions that the store does not know any more."""
+
+    async def find(self, keys: Sequence[str]) -> Mapping[str, StoredSession]:
+        """Return the newest epoch of each session that Postgres knows, with version 0.
+
+        Raises ArchiveUnavailable if it cannot be asked.
+        """
+        ...
+
+
+class ArchiveUnavailable(Exception):
+    """Postgres cannot be asked now."""
+
+
+class Observer(Protocol):
+    """Where the intake counts what it does."""
+
+    def count(self, what: str, by: int = 1) -> None: ...
+    def stage(self, name: str, seconds: float) -> None: ...
+
+
+class _Group:
+    """The requests of one session that are still to be booked, in order of arrival."""
+
+    def __init__(self, key: str, request: Request) -> None:
+        self.key = key
+        self.requests = [request]
+        self.archived: StoredSession | None = None
+        self.asked_archive = False
+
+    @property
+    def lookup(self) -> Lookup:
+        record = self.requests[0].record
+        return Lookup(self.key, record.nas, record.user_name or "")
+
+
+class Intake:
+    """Handles batches; several may be in flight at once, since every step says what it expects."""
+
+    def __init__(
+        self,
+        store: Store,
+        raters: Raters,
+        archive: Archive,
+        observer: Observer,
+        *,
+        clock_ms: Callable[[], int],
+    ) -> None:
+        self._store = store
+        self._raters = raters
+        self._archive = archive
+        self._observer = observer
+        self._clock_ms = clock_ms
+
+    async def handle(self, requests: Sequence[Request]) -> Sequence[Request]:
+        """Book a batch; return the requests whose effect is durable, to be answered.
+
+        The others must not be answered: the NAS will send them again. Never raises for the store
+        or the archive being away; whatever was booked before is returned.
+        """
+        done: list[Request] = []
+        try:
+            groups = await self._begin(requests, done)
+            for attempt in range(MAX_ATTEMPTS):
+                if not groups:
+                    return done
+                if attempt:
+                    self._observer.count("retries", sum(len(g.requests) for g in groups))
+                groups = await self._attempt(groups, done)
+        except StoreError as error:
+            self._observer.count("store_errors")
+            _log.warning("accounting is not answered: the store failed", error=str(error))
+        left = len(requests) - len(done)
+        self._observer.count("unanswered", left)
+        return done
+
+    async def _begin(self, requests: Sequence[Request], done: list[Request]) -> list[_Group]:
+        """Mark boots, group the rest by session."""
+        groups: dict[str, _Group] = {}
+        for request in requests:
+            record = request.record
+            if record.status in (AcctStatus.ACCOUNTING_ON, AcctStatus.ACCOUNTING_OFF):
+                moved = await self._store.mark_boot(record.nas, record.event_time)
+                self._observer.count("nas_boot" if moved else "nas_boot_repeated")
+                done.append(request)
+                continue
+            key = session_key(record.nas, record.session_id)
+            group = groups.get(key)
+            if group is None:
+                groups[key] = _Group(key, request)
+            else:
+                group.requests.append(request)
+        return list(groups.values())
+
+    async def _attempt(self, groups: list[_Group], done: list[Request]) -> list[_Group]:
+        """Try each group once; what is durable goes to `done`, what has to be retried comes back."""
+        began = time.perf_counter()
+        snapshot = await self._store.read([group.lookup for group in groups])
+        rater = await self._raters.at(snapshot.plans_revision)
+        read = time.perf_counter()
+        self._observer.stage("read", read - began)
+
+        now_ms = self._clock_ms()
+        credit = Credit()
+        owners = await self._owners_of_archived(groups)
+        bookings: list[tuple[_Group, Booking]] = []
+        missing: list[_Group] = []
+        for group, found in zip(groups, snapshot.found, strict=True):
+            if found.session is None and group.archived is not None:
+                account = owners.get(group.archived.account)
+                found = msgspec.structs.replace(found, session=group.archived, account=account)
+            outcome = self._advance(rater, group, found, snapshot.boots, credit, now_ms)
+            if isinstance(outcome, Booking):
+                bookings.append((group, outcome))
+            elif isinstance(outcome, Missing):
+                missing.append(group)
+            else:
+                self._observer.count(f"deferred_{outcome.reason}", len(group.requests))
+                _log.error("records are not answered", reason=outcome.reason, session=group.key)
+        rated = time.perf_counter()
+        self._observer.stage("rate", rated - read)
+
+        again = await self._commit(bookings, done)
+        self._observer.stage("commit", time.perf_counter() - rated)
+        return again + await self._ask_archive(missing)
+
+    def _advance(
+        self,
+        rater: Rater,
+        group: _Group,
+        found: Found,
+        boots: Mapping[str, int],
+        credit: Credit,
+        now_ms: int,
+    ) -> Booking | Missing | Deferred:
+        records = [request.record for request in group.requests]
+        return rater.advance(
+            group.key,
+            records,
+            found,
+            boot=boots.get(records[0].nas),
+            credit=credit,
+            archived=group.asked_archive,
+            now_ms=now_ms,
+        )
+
+    async def _owners_of_archived(self, groups: list[_Group]) -> dict[str, Account]:
+        """The accounts of the sessions that came from the archive, as they are now."""
+        names = list({g.archived.account for g in groups if g.archived is not None})
+        audits = await self._store.inspect(names) if names else []
+        return {audit.account.account: audit.account for audit in audits if audit is not None}
+
+    async def _commit(
+        self, bookings: list[tuple[_Group, Booking]], done: list[Request]
+    ) -> list[_Group]:
+        steps = [booking.step for _, booking in bookings if booking.step is not None]
+        loose = [entry for _, booking in bookings for entry in booking.loose]
+        outcomes = iter((await self._store.commit(steps, loose)).outcomes if steps or loose else ())
+        again: list[_Group] = []
+        for group, booking in bookings:
+            if booking.step is not None:
+                status = next(outcomes).status
+                if status is not Status.COMMITTED:
+                    self._observer.count(f"commit_{status.name.lower()}")
+                    if status in (Status.BEYOND_BOUNDS, Status.FAULTY):
+                        _log.error("a step was refused", status=status.name, session=group.key)
+                    else:
+                        again.append(group)
+                    continue
+            for finding in booking.findings:
+                self._observer.count(f"record_{finding}")
+            done += group.requests[: booking.done]
+            del group.requests[: booking.done]
+            if group.requests:
+                again.append(group)
+        return again
+
+    async def _ask_archive(self, missing: list[_Group]) -> list[_Group]:
+        if not missing:
+            return []
+        try:
+            archived = await self._archive.find([group.key for group in missing])
+        except ArchiveUnavailable as error:
+            # Whether the session is new cannot be told; its NAS will ask again.
+            self._observer.count("deferred_archive", sum(len(g.requests) for g in missing))
+            _log.warning(
+                "records of unknown sessions are not answered", error=str(error), count=len(missing)
+            )
+            return []
+        for group in missing:
+            group.asked_archive = True
+            group.archived = archived.get(group.key)
+        return missing

@@ -1,0 +1,241 @@
+"""A session while its records are being rated: what it was, what it has become, what to book."""
+
+import msgspec
+
+from balances import entries
+from balances.messages import (
+    Account,
+    SessionState,
+    StoredSession,
+    Subscriber,
+)
+from radius.attributes import ACCT_DELAY_TIME
+from radius.records import AccountingRecord, identity
+from rating.plan import Plan
+from rating.quantity import Counters
+from rating.reservation import Pace
+from rating.session import Rated
+from rating.usage import Finding, Kind, Meter, Phase, Report
+
+_pack = msgspec.msgpack.Encoder().encode
+
+_ANOMALIES = {
+    Finding.SUSPECTED: "restart_suspected",
+    Finding.EARLIER_EPOCH: "earlier_epoch",
+}
+
+CLOSE_REASONS = {Phase.STOPPED: "stop", Phase.LOST: "lost", Phase.NAS_DOWN: "nas_down"}
+
+
+def report_of(record: AccountingRecord) -> Report:
+    """Return what rating needs of a record (Acct-Status-Type has the values of Kind)."""
+    return Report(
+        Kind(record.status),
+        record.event_time,
+        record.session_seconds,
+        record.octets_in,
+        record.octets_out,
+    )
+
+
+def reported_ms(record: AccountingRecord) -> int:
+    """Return when the record was made, by our own clock (RFC 2866, section 5.2)."""
+    delay = record.attributes.get(ACCT_DELAY_TIME)
+    return record.arrived_ms - (int.from_bytes(delay) * 1000 if delay else 0)
+
+
+def counters_of(record: AccountingRecord) -> Counters:
+    """Return the counters of a record as it sent them; what it did not send is 0."""
+    return Counters(record.session_seconds or 0, record.octets_in or 0, record.octets_out or 0)
+
+
+class Progress:
+    """One session being worked on; `entries` and `charge` grow with each record."""
+
+    def __init__(
+        self,
+        *,
+        key: str,
+        nas: str,
+        uid: bytes,
+        account: Account,
+        plan: Plan,
+        stored: StoredSession | None,
+        state: SessionState,
+    ) -> None:
+        self.key = key
+        self.nas = nas
+        self.uid = uid
+        self.account = account
+        self.plan = plan
+        self.stored = stored
+        self.state = state
+        self.entries: list[bytes] = []
+        self.anomalies: list[bytes] = []
+        self.charge = 0
+        self.begins = False
+        self.changed = False
+
+    @property
+    def meter(self) -> Meter:
+        """The session's counters as they are now."""
+        return self.state.meter
+
+    @property
+    def held(self) -> int:
+        """What the store holds for the session."""
+        return self.stored.held if self.stored is not None and self.stored.open else 0
+
+    def open_with(self, record: AccountingRecord, rated: Rated, now_ms: int) -> None:
+        """Begin a session epoch with its first record; `state` is already that of the epoch."""
+        self.begins = True
+        self.changed = True
+        self._book_opening(now_ms)
+        self._note(record, rated, now_ms)
+        if rated.usage:
+            self._book_usage(record, rated, now_ms)
+        if rated.meter.phase is not Phase.OPEN:
+            self._book_end(record.terminate_cause or 0, now_ms)
+
+    def advance(self, record: AccountingRecord, rated: Rated, now_ms: int) -> None:
+        """Take over what a record did to the session, and note what is to be booked for it."""
+        before = self.state.meter
+        self._note(record, rated, now_ms)
+        if not rated.finding.changes:
+            return
+        self._become(rated.meter, rated.pace, reported_ms(record))
+        if rated.usage:
+            self._book_usage(record, rated, now_ms)
+        if rated.meter.phase is not Phase.OPEN:
+            self._book_end(record.terminate_cause or 0, now_ms)
+        elif before.phase is not Phase.OPEN:
+            self.begins = True
+            self.entries.append(
+                entries.encode(
+                    entries.Reopened(self.uid, self.account.account, now_ms, record.event_time)
+                )
+            )
+
+    def give_up(self, phase: Phase, now_ms: int, reason: str | None = None) -> None:
+        """Close the session without a record of its own."""
+        meter = msgspec.structs.replace(self.state.meter, phase=phase)
+        self._become(meter, self.state.pace, self.state.reported_ms)
+        self._book_end(0, now_ms, reason)
+
+    def _note(self, record: AccountingRecord, rated: Rated, now_ms: int) -> None:
+        if rated.implausible:
+            code = "implausible_counters"
+        elif rated.finding in _ANOMALIES:
+            code = _ANOMALIES[rated.finding]
+        elif rated.fell:
+            code = "counter_fell"
+        else:
+            return
+        self.note_anomaly(code, record, now_ms)
+
+    def note_anomaly(self, code: str, record: AccountingRecord, now_ms: int) -> None:
+        """Leave something for staff to see."""
+        self.anomalies.append(
+            entries.encode(
+                entries.Anomaly(
+                    self.uid,
+                    self.account.account,
+                    now_ms,
+                    code,
+                    record.event_time,
+                    counters_of(record),
+                )
+            )
+        )
+
+    def _book_opening(self, now_ms: int) -> None:
+        state = self.state
+        _, _, acct_session_id = self.key.partition("|")
+        self.entries.append(
+            entries.encode(
+                entries.Opened(
+                    self.uid,
+                    self.account.account,
+                    now_ms,
+                    self.key,
+                    self.nas,
+                    acct_session_id,
+                    state.meter.epoch,
+                    state.username,
+                    state.plan,
+                    state.plan_version,
+                    state.currency,
+                    state.meter.started,
+                    state.meter.base,
+                    state.identity,
+                )
+            )
+        )
+
+    def _become(self, meter: Meter, pace: Pace, at_ms: int) -> None:
+        state = self.state
+        self.changed = True
+        self.state = SessionState(
+            state.username,
+            state.plan,
+            state.plan_version,
+            state.currency,
+            meter,
+            pace,
+            max(at_ms, state.reported_ms),
+            state.identity,
+        )
+
+    def _book_usage(self, record: AccountingRecord, rated: Rated, now_ms: int) -> None:
+        self.charge += rated.charge_micros
+        self.entries.append(
+            entries.encode(
+                entries.Used(
+                    self.uid,
+                    self.account.account,
+                    now_ms,
+                    record.status,
+                    record.event_time,
+                    rated.usage,
+                    rated.meter.used,
+                    rated.charge_micros,
+                    rated.meter.total_micros,
+                    self.plan.name,
+                    self.plan.version,
+                    self.account.currency,
+                )
+            )
+        )
+
+    def _book_end(self, terminate_cause: int, now_ms: int, reason: str | None = None) -> None:
+        meter = self.state.meter
+        self.entries.append(
+            entries.encode(
+                entries.Closed(
+                    self.uid,
+                    self.account.account,
+                    now_ms,
+                    reason or CLOSE_REASONS[meter.phase],
+                    terminate_cause,
+                    meter.last_event,
+                    meter.used,
+                    meter.total_micros,
+                )
+            )
+        )
+
+
+def new_state(
+    record: AccountingRecord, subscriber: Subscriber, plan: Plan, meter: Meter, pace: Pace
+) -> SessionState:
+    """Return the state of a session epoch that begins with a record."""
+    return SessionState(
+        username=record.user_name or "",
+        plan=subscriber.plan,
+        plan_version=plan.version,
+        currency=plan.tariff.currency,
+        meter=meter,
+        pace=pace,
+        reported_ms=reported_ms(record),
+        identity=msgspec.Raw(_pack(identity(record))),
+    )

@@ -1,0 +1,337 @@
+"""From what was found and what was reported to what is to be booked. Pure.
+
+A session's records of one batch are folded one after the other and become one step. What the store
+has to check, and what it decides, is in the step (see balances.messages.Step).
+"""
+
+from collections.abc import Callable, Sequence
+
+import msgspec
+
+from balances import entries
+from balances.messages import (
+    Account,
+    CutCause,
+    Found,
+    SessionState,
+    Step,
+    StoredSession,
+    Subscriber,
+    decode_state,
+    encode_state,
+)
+from radius.records import AccountingRecord, identity
+from ratewire.pipeline.credit import Credit
+from ratewire.pipeline.plans import Plans
+from ratewire.pipeline.progress import Progress, counters_of, new_state, report_of
+from rating.plan import Plan
+from rating.reservation import REFUSED, Pace, Slice, size
+from rating.session import price
+from rating.usage import Finding, Fold, Kind, Phase, fold
+
+_pack = msgspec.msgpack.Encoder().encode
+_CLOSED = Slice(0, 0, None)
+
+
+class Terms(msgspec.Struct, frozen=True):
+    """What the operator sets for all sessions.
+
+    `interim` is how often a session is expected to report until it shows (seconds); a session
+    silent for `stale_factor` of its intervals is lost; a record older than `late_window` (seconds)
+    of a session nobody knows is not rated.
+    """
+
+    interim: int = 300
+    stale_factor: int = 3
+    late_window: int = 7 * 86_400
+
+
+class Booking(msgspec.Struct, frozen=True):
+    """What came of a session's records: a step to commit, and loose entries.
+
+    `done` counts the records that are durable once both are committed; those after them have to be
+    tried again then. `findings` says what each of the done ones was taken for.
+    """
+
+    done: int
+    findings: tuple[str, ...]
+    step: Step | None = None
+    loose: tuple[bytes, ...] = ()
+
+
+class Missing(msgspec.Struct, frozen=True):
+    """The session is not known to the store: look it up in Postgres before it counts as new."""
+
+
+class Deferred(msgspec.Struct, frozen=True):
+    """The records cannot be rated now and must not be answered; `reason` says why."""
+
+    reason: str
+
+
+class Unratable(msgspec.Struct, frozen=True):
+    """No session can be opened for a record; `reason` is one of balances.entries.Unrated."""
+
+    reason: str
+
+
+class Rater:
+    """Turns records into bookings, under the plans and terms that hold now."""
+
+    def __init__(
+        self,
+        plans: Plans,
+        terms: Terms,
+        *,
+        new_uid: Callable[[], bytes],
+        wraps_32: Callable[[str], bool],
+    ) -> None:
+        """`new_uid` names session epochs; `wraps_32` tells which NAS clients' octets wrap."""
+        self._plans = plans
+        self._terms = terms
+        self._new_uid = new_uid
+        self._wraps_32 = wraps_32
+
+    def advance(
+        self,
+        key: str,
+        records: Sequence[AccountingRecord],
+        found: Found,
+        *,
+        boot: int | None,
+        credit: Credit,
+        archived: bool,
+        now_ms: int,
+    ) -> Booking | Missing | Deferred:
+        """Return what to book for one session's records, in the order in which they came.
+
+        `found.session` may come from the archive, with version 0: it is then written anew.
+        `archived` tells that the archive was asked, whatever it answered.
+        """
+        progress = self._resume(key, records[0].nas, found)
+        if isinstance(progress, Deferred):
+            return progress
+        if progress is None and not archived and _may_be_archived(records[0], found):
+            return Missing()
+        findings: list[str] = []
+        loose: list[bytes] = []
+        for record in records:
+            meter = None if progress is None else progress.meter
+            wraps = self._wraps_32(record.client)
+            folded = fold(meter, report_of(record), boot=boot, wraps_32=wraps)
+            if folded.finding in (Finding.OPENED, Finding.RESTARTED):
+                if progress is not None and not self._may_restart(progress, now_ms):
+                    break
+                opened = self._open(key, record, found, folded, progress, now_ms)
+                if isinstance(opened, Unratable):
+                    loose.append(unrated(record, opened.reason, now_ms))
+                    findings.append(f"unrated_{opened.reason}")
+                    continue
+                progress = opened
+            else:
+                assert progress is not None
+                rated = price(progress.plan, progress.meter, progress.state.pace, folded)
+                progress.advance(record, rated, now_ms)
+            findings.append(folded.finding)
+        step = None
+        if progress is not None and progress.changed:
+            step = self._step(progress, boot, credit, now_ms, report=bool(findings))
+        elif progress is not None:
+            loose += progress.anomalies
+        return Booking(len(findings), tuple(findings), step, tuple(loose))
+
+    def regrant(
+        self, key: str, nas: str, found: Found, *, boot: int | None, credit: Credit, now_ms: int
+    ) -> Step | Deferred | None:
+        """Return the step that grants an open session anew; None if it is not open any more."""
+        progress = self._resume(key, nas, found)
+        if progress is None or isinstance(progress, Deferred):
+            return progress
+        if progress.stored is None or not progress.stored.open:
+            return None
+        return self._step(progress, boot, credit, now_ms, report=False)
+
+    def give_up(
+        self,
+        key: str,
+        nas: str,
+        found: Found,
+        phase: Phase,
+        *,
+        boot: int | None,
+        credit: Credit,
+        now_ms: int,
+    ) -> Step | Deferred | None:
+        """Return the step that closes a session which will not report any more."""
+        progress = self._resume(key, nas, found)
+        if progress is None or isinstance(progress, Deferred):
+            return progress
+        if progress.stored is None or not progress.stored.open:
+            return None
+        progress.give_up(phase, now_ms)
+        return self._step(progress, boot, credit, now_ms, report=False)
+
+    def _resume(self, key: str, nas: str, found: Found) -> Progress | Deferred | None:
+        """The session as it was found, or None if there is none."""
+        stored = found.session
+        if stored is None:
+            return None
+        if found.account is None:
+            return Deferred("account_missing")
+        state = decode_state(stored.state)
+        plan = self._plans.version(state.plan, state.plan_version)
+        if plan is None:
+            return Deferred("plan_version_missing")
+        return Progress(
+            key=key,
+            nas=nas,
+            uid=stored.uid,
+            account=found.account,
+            plan=plan,
+            stored=stored,
+            state=state,
+        )
+
+    def _may_restart(self, progress: Progress, now_ms: int) -> bool:
+        """Whether the next epoch may begin in this very step.
+
+        What was known must be booked first if it is still open, since another account may follow;
+        and the subscriber is not looked up for a session that the store has as open.
+        """
+        if progress.meter.phase is Phase.OPEN:
+            progress.give_up(Phase.LOST, now_ms, reason="restarted")
+            return False
+        return not progress.changed and not (progress.stored and progress.stored.open)
+
+    def _open(
+        self,
+        key: str,
+        record: AccountingRecord,
+        found: Found,
+        folded: Fold,
+        before: Progress | None,
+        now_ms: int,
+    ) -> Progress | Unratable:
+        """Begin a session epoch for the subscriber of a record."""
+        if before is None and record.event_time < now_ms // 1000 - self._terms.late_window:
+            return Unratable("too_old")
+        resolved = self._subscriber(record, found)
+        if isinstance(resolved, Unratable):
+            return resolved
+        subscriber, account, plan = resolved
+        rated = price(plan, None, Pace(self._terms.interim), folded)
+        progress = Progress(
+            key=key,
+            nas=record.nas,
+            uid=self._new_uid(),
+            account=account,
+            plan=plan,
+            stored=None if before is None else before.stored,
+            state=new_state(record, subscriber, plan, rated.meter, rated.pace),
+        )
+        progress.open_with(record, rated, now_ms)
+        return progress
+
+    def _subscriber(
+        self, record: AccountingRecord, found: Found
+    ) -> tuple[Subscriber, Account, Plan] | Unratable:
+        subscriber, account = found.subscriber, found.subscriber_account
+        if not record.user_name:
+            return Unratable("no_user")
+        if subscriber is None:
+            return Unratable("unknown_user")
+        if account is None:
+            return Unratable("no_account")
+        plan = self._plans.newest(subscriber.plan)
+        if plan is None:
+            return Unratable("unknown_plan")
+        if plan.tariff.currency != account.currency:
+            return Unratable("other_currency")
+        return subscriber, account, plan
+
+    def _step(
+        self, progress: Progress, boot: int | None, credit: Credit, now_ms: int, *, report: bool
+    ) -> Step:
+        account, state, stored = progress.account, progress.state, progress.stored
+        charge, held = progress.charge, progress.held
+        available = credit.available(account, charge=charge, held=held)
+        piece, cause = self._slice(progress, available)
+        credit.book(account, charge=charge, held=held, grant=piece.grant_micros)
+        cut_after_ms = None
+        if piece.lasts_seconds is not None:
+            cut_after_ms = max(0, state.reported_ms + piece.lasts_seconds * 1000 - now_ms)
+        return Step(
+            session=progress.key,
+            nas=progress.nas,
+            account=account.account,
+            uid=progress.uid,
+            state=encode_state(state),
+            open=progress.meter.phase is Phase.OPEN,
+            expected_version=0 if stored is None else stored.version,
+            expected_rating=account.rating_version,
+            expected_boot=boot,
+            charge=charge,
+            want=piece.want_micros,
+            grant=piece.grant_micros,
+            cut_after_ms=cut_after_ms,
+            cut_cause=cause,
+            quiet=self._terms.stale_factor * state.pace.interval,
+            entries=(*progress.entries, *progress.anomalies),
+            report=report,
+        )
+
+    def _slice(self, progress: Progress, available: int | None) -> tuple[Slice, CutCause]:
+        """What the session is given next, and why it would have to be cut."""
+        if progress.meter.phase is not Phase.OPEN:
+            return _CLOSED, CutCause.EXHAUSTED
+        if progress.account.suspended or progress.account.closed:
+            return REFUSED, CutCause.SUSPENDED
+        piece = size(
+            progress.plan,
+            progress.meter,
+            progress.state.pace,
+            available,
+            begins=progress.begins,
+        )
+        return piece, CutCause.EXHAUSTED
+
+
+def _may_be_archived(record: AccountingRecord, found: Found) -> bool:
+    """Whether Postgres may know the session: a Start begins one, a stranger has none."""
+    return record.status != Kind.START and found.subscriber is not None
+
+
+def unrated(record: AccountingRecord, reason: str, now_ms: int) -> bytes:
+    """Return the entry that keeps a record which cannot be rated."""
+    return entries.encode(
+        entries.Unrated(
+            at_ms=now_ms,
+            reason=reason,
+            client=record.client,
+            nas=record.nas,
+            acct_session_id=record.session_id,
+            username=record.user_name or "",
+            kind=record.status,
+            event_time=record.event_time,
+            counters=counters_of(record),
+            identity=msgspec.Raw(_pack(identity(record))),
+        )
+    )
+
+
+def stored_from_archive(
+    uid: bytes, account: str, state: SessionState, *, is_open: bool
+) -> StoredSession:
+    """Return a session of the archive as if the store had it: with version 0, holding nothing."""
+    return StoredSession(
+        uid=uid,
+        account=account,
+        version=0,
+        open=is_open,
+        cutting=False,
+        regrant=False,
+        held=0,
+        seen_ms=0,
+        quiet=0,
+        state=encode_state(state),
+    )
