@@ -137,7 +137,7 @@ class Intake:
         return list(groups.values())
 
     async def _attempt(self, groups: list[_Group], done: list[Request]) -> list[_Group]:
-        """Try each group once; what is durable goes to `done`, what has to be retried comes back."""
+        """Try each group once: what is durable goes to `done`, what is stale comes back."""
         began = time.perf_counter()
         snapshot = await self._store.read([group.lookup for group in groups])
         rater = await self._raters.at(snapshot.plans_revision)
@@ -150,10 +150,9 @@ class Intake:
         bookings: list[tuple[_Group, Booking]] = []
         missing: list[_Group] = []
         for group, found in zip(groups, snapshot.found, strict=True):
-            if found.session is None and group.archived is not None:
-                account = owners.get(group.archived.account)
-                found = msgspec.structs.replace(found, session=group.archived, account=account)
-            outcome = self._advance(rater, group, found, snapshot.boots, credit, now_ms)
+            outcome = self._advance(
+                rater, group, _known(found, group, owners), snapshot.boots, credit, now_ms
+            )
             if isinstance(outcome, Booking):
                 bookings.append((group, outcome))
             elif isinstance(outcome, Missing):
@@ -235,3 +234,11 @@ class Intake:
             group.asked_archive = True
             group.archived = archived.get(group.key)
         return missing
+
+
+def _known(found: Found, group: _Group, owners: Mapping[str, Account]) -> Found:
+    """What was found, with the session of the archive where the store has none."""
+    if found.session is not None or group.archived is None:
+        return found
+    account = owners.get(group.archived.account)
+    return msgspec.structs.replace(found, session=group.archived, account=account)

@@ -1,0 +1,75 @@
+"""One report's way: what is charged is the price of the counters, whatever the slicing."""
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from rating.charge import running_total
+from rating.plan import Plan
+from rating.quantity import Counters
+from rating.reservation import Pace
+from rating.session import MAX_COUNTER, Rated, rate
+from rating.tariff import Counter, Rule, Tariff
+from rating.usage import Finding, Kind, Meter, Phase, Report
+from tests.rating.strategies import plans
+from tests.rating.test_usage import delivered, start
+
+METERED = Plan("m", 1, Tariff("EUR", (Rule(Counter.OCTETS_TOTAL, 2_000_000, 10**9, 1000, 1000),)))
+
+
+def run(plan: Plan, reports: list[Report]) -> list[Rated]:
+    results: list[Rated] = []
+    meter: Meter | None = None
+    pace = Pace(300)
+    for each in reports:
+        results.append(rate(plan, meter, pace, each))
+        meter, pace = results[-1].meter, results[-1].pace
+    return results
+
+
+@given(plans(), delivered())
+def test_the_charges_of_a_session_are_the_price_of_its_counters(
+    plan: Plan, case: tuple[list[Report], Counters]
+) -> None:
+    reports, used = case
+    results = run(plan, reports)
+    assert all(each.charge_micros >= 0 for each in results)
+    assert sum(each.charge_micros for each in results) == running_total(plan.tariff, used)
+    assert results[-1].meter.total_micros == running_total(plan.tariff, used)
+
+
+def test_a_new_epoch_is_priced_from_zero() -> None:
+    again = 1_700_001_000
+    results = run(
+        METERED,
+        [
+            start(),
+            Report(Kind.STOP, 1_700_000_060, 60, 1_500, 0),
+            start(again),
+            Report(Kind.INTERIM, again + 60, 60, 1_500, 0),
+        ],
+    )
+    assert [each.charge_micros for each in results] == [0, 4, 0, 4]
+
+
+def test_counters_that_cannot_be_charge_nothing_and_are_told() -> None:
+    results = run(
+        METERED,
+        [
+            Report(Kind.INTERIM, 1_700_000_060, 60, MAX_COUNTER + 1, 0),
+            Report(Kind.INTERIM, 1_700_000_120, 120, 3000, 0),
+            Report(Kind.STOP, 1_700_000_130, 130, 2**64 - 1, 0),
+        ],
+    )
+    assert [each.implausible for each in results] == [True, False, True]
+    assert [each.charge_micros for each in results] == [0, 6, 0]
+    assert results[0].finding is Finding.OPENED
+    assert results[-1].meter.phase is Phase.STOPPED
+    assert results[-1].meter.used == Counters(120, 3000)
+
+
+@given(st.integers(1, 10**9), st.integers(1, 3600))
+def test_the_pace_is_what_was_used_a_second(octets: int, elapsed: int) -> None:
+    results = run(
+        METERED, [start(), Report(Kind.INTERIM, 1_700_000_000 + elapsed, elapsed, octets, 0)]
+    )
+    assert results[-1].pace.last_in == octets // elapsed
