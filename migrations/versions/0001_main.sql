@@ -63,10 +63,16 @@ CREATE TABLE store_outbox (
     sequence bigint NOT NULL CHECK (sequence > 0),
     movement jsonb NOT NULL,
     created_at timestamptz NOT NULL,
+    refusal text,
     PRIMARY KEY (account_id, sequence)
 );
 COMMENT ON TABLE store_outbox IS
     'movements that the store has not applied yet (balances.messages.Movement); deleted once it has';
+COMMENT ON COLUMN store_outbox.refusal IS
+    'why the store does not take it, so that the account''s movements stand still; NULL: nothing known';
+-- Whether a user name is still on its way out of one account before it comes into another.
+CREATE INDEX store_outbox_dropped ON store_outbox ((movement ->> 'username'))
+    WHERE movement ->> 'kind' = 'drop';
 
 CREATE TABLE publications (
     what text PRIMARY KEY CHECK (what IN ('plans', 'nas')),

@@ -1,0 +1,112 @@
+"""The connections to Postgres, and what its errors mean."""
+
+from typing import Any, TypeAlias, cast
+
+import asyncpg
+from asyncpg.pool import PoolConnectionProxy
+
+Pool: TypeAlias = "asyncpg.Pool[asyncpg.Record]"
+Connection: TypeAlias = "asyncpg.Connection[asyncpg.Record] | PoolConnectionProxy[asyncpg.Record]"
+
+CONNECT_SECONDS = 10
+
+#: No statement of ours takes this long; one that does waits for something that will not come.
+STATEMENT_SECONDS = 60
+
+#: A server that vanished without closing its connections is noticed after this.
+SILENCE_SECONDS = STATEMENT_SECONDS + 10
+
+#: SQLSTATE classes of faults that are neither the statement's nor the data's: connection (08),
+#: rollback (40), resources (53), operator (57), system (58).
+_OUTSIDE = ("08", "40", "53", "57", "58")
+
+#: Those of the data: data exception (22), integrity constraint (23).
+_DATA = ("22", "23")
+
+#: A lock that was not to be had in time, a transaction that idled, a standby that does not write.
+_OUTSIDE_STATES = ("55P03", "25P03", "25006")
+
+
+class DatabaseUnavailable(Exception):
+    """Postgres cannot be reached, or does not let us in; the message says which."""
+
+
+async def connect(url: str, *, size: int) -> Pool:
+    """Return a pool of at most `size` connections to the database at `url`.
+
+    On its connections jsonb values are `bytes` of JSON text in both directions, to be read with a
+    typed decoder. Raises DatabaseUnavailable when there is no connection at all.
+    """
+    try:
+        return await asyncpg.create_pool(
+            url,
+            min_size=1,
+            max_size=size,
+            timeout=CONNECT_SECONDS,
+            command_timeout=SILENCE_SECONDS,
+            init=prepare,
+            server_settings={
+                "application_name": "ratewire",
+                "statement_timeout": f"{STATEMENT_SECONDS}s",
+                "idle_in_transaction_session_timeout": "10min",
+                "timezone": "UTC",
+                # Its plans take longer to compile than our statements take to run.
+                "jit": "off",
+            },
+        )
+    except (OSError, asyncpg.PostgresError, asyncpg.InterfaceError) as error:
+        raise DatabaseUnavailable(f"no connection to the database: {_told(error)}") from error
+
+
+async def prepare(connection: Connection) -> None:
+    """Make a new connection speak as those of `connect` do."""
+    await connection.set_type_codec(
+        "jsonb", schema="pg_catalog", encoder=_to_jsonb, decoder=_from_jsonb, format="binary"
+    )
+
+
+def unavailable(error: BaseException) -> bool:
+    """Return whether a statement failed for a reason outside of it, so that it may succeed later.
+
+    The connection was lost or refused, Postgres shuts down, starts, is out of a resource, took too
+    long, or rolled back because of another transaction. Whether it was committed is unknown if the
+    statement was a commit.
+    """
+    if isinstance(error, DatabaseUnavailable | OSError):
+        return True
+    if isinstance(error, asyncpg.PostgresError):
+        state = sqlstate(error)
+        return state.startswith(_OUTSIDE) or state in _OUTSIDE_STATES
+    # What asyncpg says of a connection that was lost under it; its other InterfaceErrors are bugs.
+    return isinstance(error, asyncpg.InterfaceError) and any(
+        words in str(error) for words in ("connection is closed", "released back to the pool")
+    )
+
+
+def refused(error: BaseException) -> bool:
+    """Return whether Postgres refused a statement for its data: out of range, or a constraint."""
+    return isinstance(error, asyncpg.PostgresError) and sqlstate(error).startswith(_DATA)
+
+
+def sqlstate(error: asyncpg.PostgresError) -> str:
+    """Return the SQLSTATE of an error of Postgres, five characters."""
+    return cast("str | None", getattr(error, "sqlstate", None)) or "XX000"
+
+
+async def schema_version(connection: Connection) -> str | None:
+    """Return the revision of the schema (migrations.runner.HEAD); None if there is none."""
+    if await connection.fetchval("SELECT to_regclass('alembic_version')") is None:
+        return None
+    return await connection.fetchval("SELECT version_num FROM alembic_version")
+
+
+def _told(error: Exception) -> str:
+    return str(error) or type(error).__name__
+
+
+def _to_jsonb(text: bytes) -> bytes:
+    return b"\x01" + text  # the version of the binary format
+
+
+def _from_jsonb(value: Any) -> bytes:
+    return bytes(value[1:])

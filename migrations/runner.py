@@ -1,0 +1,134 @@
+"""Bringing a database's schema up to date: Alembic, over asyncpg, from plain SQL files."""
+
+import asyncio
+from pathlib import Path
+from typing import Final
+
+import asyncpg
+from alembic import command
+from alembic.config import Config
+from alembic.script import ScriptDirectory
+from sqlalchemy import Connection
+from sqlalchemy.ext.asyncio import create_async_engine
+from sqlalchemy.pool import NullPool
+
+DIRECTORY: Final = Path(__file__).parent
+
+#: The newest revision, which this version of the code is written for.
+HEAD: Final = "0002"
+
+#: The revision from which on there are partitions to be made.
+_PARTITIONS = "0002"
+
+#: How many months of partitions a migrated database has ahead.
+MONTHS_AHEAD = 3
+
+#: Any number that no other advisory lock of this database has; one process migrates at a time.
+_LOCK = 0x72_61_74_65_77_69_72_65
+_LOCK_WAIT_SECONDS = 600
+_CONNECT_SECONDS = 15
+
+
+class MigrationError(Exception):
+    """The database was not migrated (further); the message says why."""
+
+
+async def migrate(url: str, *, to: str = HEAD, directory: Path = DIRECTORY) -> list[str]:
+    """Bring the database at `url` up to a revision; return the revisions applied, oldest first.
+
+    Each revision is one transaction: after a failure those before it stay applied. A process that
+    finds another one migrating waits for it. `directory` holds env.py and the versions. Raises
+    MigrationError, and what Postgres says when a revision's SQL fails.
+    """
+    driver = await _connect(url)
+    try:
+        await _lock(driver)
+        config = alembic_config(directory)
+        applied = await _upgrade(url, config, await _revision(driver), to)
+        if to >= _PARTITIONS:
+            # Otherwise the database could take no posting before the upkeep has run once.
+            await driver.execute("SELECT ensure_partitions(now(), $1)", MONTHS_AHEAD)
+    finally:
+        # Ends the lock, too.
+        await driver.close(timeout=_CONNECT_SECONDS)
+    return applied
+
+
+async def current(url: str) -> str | None:
+    """Return the revision of the database at `url`; None if it was never migrated.
+
+    Raises MigrationError when the database cannot be reached.
+    """
+    driver = await _connect(url)
+    try:
+        return await _revision(driver)
+    finally:
+        await driver.close(timeout=_CONNECT_SECONDS)
+
+
+def revisions(directory: Path = DIRECTORY) -> list[str]:
+    """Return all revisions there are, oldest first."""
+    return _known(alembic_config(directory))
+
+
+def _known(config: Config) -> list[str]:
+    newest_first = ScriptDirectory.from_config(config).walk_revisions()
+    return [revision.revision for revision in newest_first][::-1]
+
+
+async def _connect(url: str) -> "asyncpg.Connection[asyncpg.Record]":
+    try:
+        return await asyncpg.connect(
+            url,
+            timeout=_CONNECT_SECONDS,
+            server_settings={"application_name": "ratewire migrate", "timezone": "UTC"},
+        )
+    except (OSError, asyncpg.PostgresError, asyncpg.InterfaceError) as error:
+        raise MigrationError(f"no connection to the database: {error}") from error
+
+
+async def _lock(driver: "asyncpg.Connection[asyncpg.Record]") -> None:
+    try:
+        async with asyncio.timeout(_LOCK_WAIT_SECONDS):
+            await driver.execute("SELECT pg_advisory_lock($1)", _LOCK)
+    except TimeoutError as error:
+        raise MigrationError(
+            f"another process has been migrating this database for {_LOCK_WAIT_SECONDS} seconds"
+        ) from error
+
+
+async def _revision(driver: "asyncpg.Connection[asyncpg.Record]") -> str | None:
+    if await driver.fetchval("SELECT to_regclass('alembic_version')") is None:
+        return None
+    return await driver.fetchval("SELECT version_num FROM alembic_version")
+
+
+async def _upgrade(url: str, config: Config, before: str | None, to: str) -> list[str]:
+    known = _known(config)
+    if before is not None and before not in known:
+        raise MigrationError(
+            f"the database is at revision {before}, which this version does not know:"
+            f" it knows {known[0]} to {known[-1]}. A newer version has migrated it"
+        )
+
+    async def connect() -> "asyncpg.Connection[asyncpg.Record]":
+        return await _connect(url)
+
+    def upgrade(connection: Connection) -> None:
+        config.attributes["connection"] = connection
+        command.upgrade(config, to)
+
+    engine = create_async_engine("postgresql+asyncpg://", async_creator=connect, poolclass=NullPool)
+    async with engine.connect() as connection:
+        await connection.run_sync(upgrade)
+    start = 0 if before is None else known.index(before) + 1
+    return known[start : known.index(to) + 1]
+
+
+def alembic_config(directory: Path = DIRECTORY) -> Config:
+    """Return what an alembic.ini would say; env.py takes the attribute `connection` from it."""
+    config = Config()
+    # A path may hold a %, which the configuration would take for an interpolation.
+    config.set_main_option("script_location", str(directory).replace("%", "%%"))
+    config.set_main_option("path_separator", "os")
+    return config

@@ -1,0 +1,137 @@
+"""Connections: what crosses them, and what their errors mean."""
+
+import asyncio
+import os
+import signal
+from pathlib import Path
+
+import asyncpg
+import pytest
+
+from billing.database import (
+    Connection,
+    DatabaseUnavailable,
+    Pool,
+    connect,
+    refused,
+    schema_version,
+    unavailable,
+)
+from migrations import runner
+from ratewire.embedded.servers import EmbeddedServers
+from tests.support.servers import DatabaseServer, running, server_directory
+
+
+async def error_of(conn: Connection, statement: str) -> Exception:
+    with pytest.raises(Exception) as caught:  # noqa: PT011 -- which one is what the tests ask
+        await conn.execute(statement)
+    return caught.value
+
+
+async def test_jsonb_crosses_as_octets_of_json(conn: Connection) -> None:
+    value = await conn.fetchval("SELECT $1::jsonb || '{\"b\": [2]}'", b'{"a":1}')
+    assert value == b'{"a": 1, "b": [2]}'
+
+
+async def test_times_are_utc(conn: Connection) -> None:
+    assert await conn.fetchval("SHOW timezone") == "UTC"
+
+
+async def test_a_server_that_is_not_there_is_unavailable(tmp_path: Path) -> None:
+    with pytest.raises(DatabaseUnavailable, match="no connection to the database"):
+        await connect(f"postgresql://ratewire@/ratewire?host={tmp_path}", size=1)
+
+
+async def test_a_database_that_is_not_there_is_unavailable(database_server: DatabaseServer) -> None:
+    with pytest.raises(DatabaseUnavailable, match="nowhere"):
+        await connect(database_server.url("nowhere"), size=1)
+
+
+@pytest.mark.parametrize(
+    "statement",
+    [
+        "SELECT 1/0",
+        "SELECT 'x'::integer",
+        "INSERT INTO publications VALUES ('plans', 1)",
+        "INSERT INTO publications VALUES ('else', 1)",
+    ],
+)
+async def test_a_refusal_of_data_is_told_from_all_else(conn: Connection, statement: str) -> None:
+    error = await error_of(conn, statement)
+    assert refused(error)
+    assert not unavailable(error)
+
+
+@pytest.mark.parametrize("statement", ["SELEKT", "SELECT * FROM nowhere"])
+async def test_a_fault_of_ours_is_neither(conn: Connection, statement: str) -> None:
+    error = await error_of(conn, statement)
+    assert not refused(error)
+    assert not unavailable(error)
+
+
+async def test_a_statement_that_takes_too_long_may_be_repeated(conn: Connection) -> None:
+    await conn.execute("SET statement_timeout = 1")
+    assert unavailable(await error_of(conn, "SELECT pg_sleep(10)"))
+
+
+async def test_a_lock_that_is_not_to_be_had_may_be_tried_again(pool: Pool) -> None:
+    async with pool.acquire() as one, pool.acquire() as other, one.transaction():
+        await one.execute("LOCK TABLE publications")
+        await other.execute("SET lock_timeout = 1")
+        assert unavailable(await error_of(other, "UPDATE publications SET revision = 1"))
+
+
+async def test_a_deadlock_may_be_tried_again(pool: Pool) -> None:
+    async with pool.acquire() as one, pool.acquire() as other:
+        await one.execute("SET deadlock_timeout = '10ms'; BEGIN; SELECT pg_advisory_xact_lock(1)")
+        await other.execute("SET deadlock_timeout = '1h'; BEGIN; SELECT pg_advisory_xact_lock(2)")
+        waiting = asyncio.create_task(other.execute("SELECT pg_advisory_xact_lock(1)"))
+        assert unavailable(await error_of(one, "SELECT pg_advisory_xact_lock(2)"))
+        await one.execute("ROLLBACK")
+        await waiting
+        await other.execute("ROLLBACK")
+
+
+async def test_a_connection_that_was_ended_under_us_is_unavailable(pool: Pool) -> None:
+    async with pool.acquire() as one, pool.acquire() as other:
+        ended = asyncio.create_task(error_of(one, "SELECT pg_sleep(60)"))
+        await other.execute("SELECT pg_terminate_backend($1)", one.get_server_pid())
+        assert unavailable(await ended)
+        assert unavailable(await error_of(one, "SELECT 1"))
+
+
+def test_a_server_that_was_killed_is_unavailable() -> None:
+    async def kill_under_a_statement(url: str) -> list[Exception]:
+        async with await connect(url, size=2) as pool, pool.acquire() as conn:
+            running_statement = asyncio.create_task(error_of(conn, "SELECT pg_sleep(60)"))
+            async with pool.acquire() as other:
+                data = Path(await other.fetchval("SHOW data_directory"))
+                postmaster = int((data / "postmaster.pid").read_text().splitlines()[0])
+                os.kill(postmaster, signal.SIGQUIT)
+                first = await running_statement
+                return [first, await error_of(conn, "SELECT 1"), await error_of(other, "SELECT 1")]
+
+    with (
+        server_directory() as path,
+        running(EmbeddedServers.use(path, want_store=False)) as servers,
+    ):
+        errors = asyncio.run(kill_under_a_statement(servers.database_url))
+    assert all(unavailable(error) for error in errors), errors
+
+
+async def test_a_misuse_of_the_driver_is_not_called_unavailable(conn: Connection) -> None:
+    sleeping = asyncio.create_task(conn.execute("SELECT pg_sleep(0.1)"))
+    await asyncio.sleep(0)
+    error = await error_of(conn, "SELECT 1")
+    assert isinstance(error, asyncpg.InterfaceError)
+    assert not unavailable(error)
+    await sleeping
+
+
+async def test_the_schema_version_is_that_of_the_migrations(
+    conn: Connection, database_server: DatabaseServer
+) -> None:
+    assert await schema_version(conn) == runner.HEAD
+    empty = await asyncpg.connect(database_server.admin_url)
+    assert await schema_version(empty) is None
+    await empty.close()
