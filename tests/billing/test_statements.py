@@ -68,25 +68,37 @@ def loaded_files(tree: ast.Module) -> Iterator[tuple[str, str]]:
                 pass
 
 
-def names_used(tree: ast.Module, variable: str) -> set[str]:
-    """The names of the statements that a module takes from a variable."""
+def constants(tree: ast.AST) -> set[str]:
+    """The texts in a piece of code."""
     return {
-        node.slice.value
+        node.value
+        for node in ast.walk(tree)
+        if isinstance(node, ast.Constant) and isinstance(node.value, str)
+    }
+
+
+def names_taken(tree: ast.Module, variable: str) -> set[str]:
+    """The names of the statements that a module takes from a variable by name."""
+    return {
+        name
         for node in ast.walk(tree)
         if isinstance(node, ast.Subscript)
         and isinstance(node.value, ast.Name)
         and node.value.id == variable
         and isinstance(node.slice, ast.Constant)
-        and isinstance(node.slice.value, str)
+        for name in constants(node.slice)
     }
 
 
 def test_every_statement_in_use_exists_and_every_one_that_exists_is_used() -> None:
-    used: dict[Path, set[str]] = {path: set() for path in ROOT.rglob("*.sql")}
+    taken: dict[Path, set[str]] = {path: set() for path in ROOT.rglob("*.sql")}
+    mentioned: dict[Path, set[str]] = {path: set() for path in taken}
     for module in ROOT.rglob("*.py"):
         tree = ast.parse(module.read_text(encoding="utf-8"))
         for variable, file in loaded_files(tree):
-            used[module.parent / file] |= names_used(tree, variable)
-    for path, names in used.items():
-        package = ".".join(path.parent.relative_to(ROOT.parent).parts)
-        assert set(load(package, path.name)) == names, path
+            taken[module.parent / file] |= names_taken(tree, variable)
+            mentioned[module.parent / file] |= constants(tree)
+    for path in taken:
+        names = set(load(".".join(path.parent.relative_to(ROOT.parent).parts), path.name))
+        assert taken[path] <= names, path
+        assert names <= mentioned[path], path
