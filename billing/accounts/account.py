@@ -1,0 +1,111 @@
+"""What a billing account is, and which values it may have. Pure."""
+
+import enum
+import re
+from datetime import datetime
+from typing import Final
+
+import msgspec
+
+from billing.errors import InvalidInput
+from rating.money import EXPONENTS, MAX_MICROS, format_micros
+
+
+class PaymentMode(enum.StrEnum):
+    """Whether an account pays before it uses or after."""
+
+    PREPAID = "prepaid"
+    POSTPAID = "postpaid"
+
+
+class AccountStatus(enum.StrEnum):
+    """Whether an account's sessions may run. A closed account stays closed."""
+
+    ACTIVE = "active"
+    SUSPENDED = "suspended"
+    CLOSED = "closed"
+
+
+class BillingAccount(msgspec.Struct, frozen=True):
+    """An account at one moment. Amounts are micros of its currency.
+
+    `credit_limit_micros` is None for unlimited credit. `balance_micros` is the ledger's: what was
+    put in less what was settled. What was used a moment ago is in the store's balance first.
+    """
+
+    account: str
+    currency: str
+    payment_mode: PaymentMode
+    status: AccountStatus
+    credit_limit_micros: int | None
+    minimum_balance_micros: int
+    balance_micros: int
+    created_at: datetime
+
+
+#: The table's own rule (customer_billing_accounts.account_id).
+_ACCOUNT_ID: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9._:@-]{0,63}")
+
+#: So that every sum of a balance and its limits stays exact in the store (below 2^53).
+MAX_LIMIT_MICROS: Final = 10**15
+MAX_BALANCE_MICROS: Final = MAX_MICROS - 2 * MAX_LIMIT_MICROS
+
+MAX_KEY_OCTETS: Final = 255
+
+
+def account_id(text: str) -> str:
+    """Return an account id if it can be one. Raises InvalidInput."""
+    if not _ACCOUNT_ID.fullmatch(text):
+        raise InvalidInput(
+            f"account {text!r}: allowed are 1 to 64 letters, digits and . _ : @ -,"
+            " beginning with a letter or digit"
+        )
+    return text
+
+
+def currency_code(text: str) -> str:
+    """Return a currency if it is one. Raises InvalidInput."""
+    if text not in EXPONENTS:
+        raise InvalidInput(f"currency {text!r}: allowed is an ISO 4217 code such as EUR")
+    return text
+
+
+def credit_limit(micros: int | None) -> int | None:
+    """Return a credit limit if it can be one; None is unlimited credit. Raises InvalidInput."""
+    if micros is not None and not 0 <= micros <= MAX_LIMIT_MICROS:
+        raise InvalidInput(
+            f"credit limit {format_micros(micros)}: allowed is 0 to"
+            f" {format_micros(MAX_LIMIT_MICROS)}, or none for unlimited credit"
+        )
+    return micros
+
+
+def minimum_balance(micros: int) -> int:
+    """Return a minimum balance if it can be one. Raises InvalidInput."""
+    if abs(micros) > MAX_LIMIT_MICROS:
+        raise InvalidInput(
+            f"minimum balance {format_micros(micros)}: allowed is"
+            f" -{format_micros(MAX_LIMIT_MICROS)} to {format_micros(MAX_LIMIT_MICROS)}"
+        )
+    return micros
+
+
+def idempotency_key(text: str | None) -> str | None:
+    """Return an idempotency key if it can be one; None is none. Raises InvalidInput."""
+    if text is not None and not (
+        text.isprintable() and 1 <= len(text.encode(errors="replace")) <= MAX_KEY_OCTETS
+    ):
+        raise InvalidInput(
+            f"idempotency key {text!r}: allowed are 1 to {MAX_KEY_OCTETS} printable octets"
+        )
+    return text
+
+
+def amount_within(balance_micros: int, micros: int, account: str) -> int:
+    """Return an amount if it can be added to a balance. Raises InvalidInput."""
+    if abs(micros) > MAX_BALANCE_MICROS or abs(balance_micros + micros) > MAX_BALANCE_MICROS:
+        raise InvalidInput(
+            f"account {account}: {format_micros(micros)} would take the balance beyond"
+            f" {format_micros(MAX_BALANCE_MICROS)}"
+        )
+    return micros
