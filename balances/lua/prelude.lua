@@ -104,10 +104,11 @@ function Journal:write(back, ...)
   self[self.n] = back
 end
 
+-- Take back what was written. What cannot be is left, and the rest taken back all the same.
 function Journal:undo()
   for i = self.n, 1, -1 do
     local back = self[i]
-    if type(back) == 'function' then back() else redis.call(unpack(back)) end
+    if type(back) == 'function' then pcall(back) else redis.pcall(unpack(back)) end
   end
 end
 
@@ -152,7 +153,9 @@ local function atomically(body)
   local ok, result = pcall(body, j)
   if not ok then
     j:undo()
-    error(result)
+    -- pcall gives a text; raised as it is, it would be prefixed with a line number, and the code
+    -- that callers go by (REFUSED, OOM) would no longer stand first.
+    error(type(result) == 'table' and result or { err = result })
   end
   return result
 end
