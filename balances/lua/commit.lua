@@ -5,7 +5,8 @@
 --          count of loose entries, the entries,
 --          then for each step: fixed part (STEP), session key, account, session state, its entries
 -- returns  { now, { outcome per step } }: 0 when committed, else { status, session value or false,
---          account value or false } with what is there instead, and nothing of the step is written
+--          account value or false } with what is there after the call, and nothing of the step is
+--          written
 --
 -- A step is committed if the session still has the version that was read (0: none), the account its
 -- rating version, the NAS its boot mark, and if the grant that was expected is just what is
@@ -123,10 +124,19 @@ function Batch:stage(i)
     a.charged = a.charged + 1
     self:append(a.charged, args[e])
   end
-  self.staged[key] = true
+  self.staged[key] = step.written
   self.writes = self.writes + 1
   self[self.writes] = step
   return 0
+end
+
+-- The outcome of a step that was not booked. A sibling's step of the same call may have been: what
+-- that one left is returned, so that rating again from it is not stale once more.
+function Batch:refused(i, status)
+  local key, at = self.session_keys[i], self.account_at[self.args[self.steps[i] + 2]]
+  local a = self.accounts[at]
+  return { status, self.staged[key] or self.sessions[i],
+    a and a.touched and account_value(a) or self.account_values[at] }
 end
 
 function Batch:append(field, entry)
@@ -233,13 +243,10 @@ local function commit(keys, args)
   local outcomes = {}
   for i = 1, n do
     local ok, status = pcall(batch.stage, batch, i)
-    if not ok then status = FAULTY end
-    if status == 0 then
-      outcomes[i] = 0
-    else
-      local a = batch.account_at[args[batch.steps[i] + 2]]
-      outcomes[i] = { status, batch.sessions[i], batch.account_values[a] }
-    end
+    outcomes[i] = ok and status or FAULTY
+  end
+  for i = 1, n do
+    if outcomes[i] ~= 0 then outcomes[i] = batch:refused(i, outcomes[i]) end
   end
   for i = 1, loose do batch:append('0', args[at + i]) end
   if batch.writes == 0 and loose == 0 then return { now, outcomes } end
