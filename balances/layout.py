@@ -87,7 +87,8 @@ def step_arguments(step: Step, nas_index: int) -> tuple[bytes | str, ...]:
         step.charge,
         step.want,
         step.grant,
-        -1 if step.cut_after_ms is None else step.cut_after_ms,
+        # A deadline that has passed is now: a negative number would mean that there is none.
+        -1 if step.cut_after_ms is None else max(step.cut_after_ms, 0),
         step.cut_cause,
         step.quiet,
         step.uid,
