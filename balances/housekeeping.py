@@ -173,12 +173,22 @@ def _stream_entry(entry: tuple[bytes, list[bytes]]) -> StreamEntry:
     )
 
 
+#: What a field total:<currency>:<name>:high counts: the field without it holds less than 2^63.
+_CARRIED = 2**62
+
+
 def _totals(meta: dict[str, str]) -> dict[str, Totals]:
     sums: dict[str, dict[str, int]] = {}
     for field, value in meta.items():
-        if field.startswith("total:"):
-            _, currency, name = field.split(":")
-            sums.setdefault(currency, {})[name] = int(value)
+        match field.split(":"):
+            case ["total", currency, name]:
+                amount = int(value)
+            case ["total", currency, name, "high"]:
+                amount = int(value) * _CARRIED
+            case _:
+                continue
+        parts = sums.setdefault(currency, {})
+        parts[name] = parts.get(name, 0) + amount
     return {
         currency: Totals(part.get("balance", 0), part.get("reserved", 0), part.get("limit", 0))
         for currency, part in sums.items()

@@ -17,7 +17,11 @@
 -- The rating version moves with what rating reads (status, subscriber), never with money. When money
 -- may end a cut or must begin one, the account's sessions are woken to be granted anew.
 
-local function set_limits(a, limit, minimum)
+local function set_limits(a, id, limit, minimum)
+  local bounded = limit == '' or (limit >= 0 and limit <= MAX)
+  if not bounded or minimum < 0 or minimum > MAX then
+    error({ err = 'REFUSED account ' .. id .. ': limits are 0 to ' .. string.format('%.0f', MAX) })
+  end
   local flags = a.flags - (has(a.flags, UNLIMITED) and UNLIMITED or 0)
   if limit == '' then
     a.flags, a.limit = flags + UNLIMITED, 0
@@ -27,33 +31,47 @@ local function set_limits(a, limit, minimum)
   a.minimum = minimum
 end
 
+-- A currency has its totals from its first account on, be they zero.
+local function open_total(j, p, currency)
+  local field = 'total:' .. currency .. ':balance'
+  if redis.call('HEXISTS', p .. ':meta', field) == 0 then
+    j:write({ 'HDEL', p .. ':meta', field }, 'HSET', p .. ':meta', field, 0)
+  end
+end
+
 -- Apply one movement to the account (nil if it is not open). Returns the account, and which of its
 -- sessions to wake: 'all', 'cutting' (those that are to be cut), or nil.
 local function apply_one(j, p, a, m, totals)
   local kind = m[3]
   if kind == 'open' then
     if a then error({ err = 'REFUSED account ' .. m[1] .. ' is open already' }) end
+    if not string.find(m[4], '^[A-Z][A-Z][A-Z]$') then
+      error({ err = 'REFUSED account ' .. m[1] .. ': currency is three letters A to Z' })
+    end
     a = { flags = 0, balance = 0, reserved = 0, limit = 0, minimum = 0, rating = 1, charged = 0,
       moved = 0, currency = m[4] }
-    set_limits(a, m[5], m[6])
+    set_limits(a, m[1], m[5], m[6])
     j:write({ 'HINCRBY', p .. ':meta', 'accounts', -1 }, 'HINCRBY', p .. ':meta', 'accounts', 1)
-    total_of(totals, a.currency).limit = total_of(totals, a.currency).limit + a.limit - a.minimum
+    open_total(j, p, a.currency)
+    count(totals, a.currency, 'limit', a.limit)
+    count(totals, a.currency, 'limit', -a.minimum)
     return a, nil
   end
   if not a then error({ err = 'REFUSED account ' .. m[1] .. ' is not open' }) end
-  local total = total_of(totals, a.currency)
   if kind == 'post' then
     if math.abs(a.balance + m[4]) > MAX then
       error({ err = 'REFUSED account ' .. m[1] .. ': balance beyond ' .. string.format('%.0f', MAX) })
     end
     a.balance = a.balance + m[4]
-    total.balance = total.balance + m[4]
+    count(totals, a.currency, 'balance', m[4])
     if m[4] > 0 then return a, 'cutting' end
     return a, available(a) < 0 and 'all' or nil
   elseif kind == 'limits' then
-    total.limit = total.limit - a.limit + a.minimum
-    set_limits(a, m[4], m[5])
-    total.limit = total.limit + a.limit - a.minimum
+    count(totals, a.currency, 'limit', -a.limit)
+    count(totals, a.currency, 'limit', a.minimum)
+    set_limits(a, m[1], m[4], m[5])
+    count(totals, a.currency, 'limit', a.limit)
+    count(totals, a.currency, 'limit', -a.minimum)
     return a, 'all'
   elseif kind == 'status' then
     a.flags = (has(a.flags, UNLIMITED) and UNLIMITED or 0) + m[4]
@@ -65,7 +83,8 @@ local function apply_one(j, p, a, m, totals)
     local back = before and { 'SET', key, before } or { 'DEL', key }
     if kind == 'subscriber' then
       j:write(back, 'SET', key, cmsgpack.pack({ m[1], m[5] }))
-    elseif before then
+    elseif before and cmsgpack.unpack(before)[1] == m[1] then
+      -- It may have gone over to another account, whose movements are in an order of their own.
       j:write(back, 'DEL', key)
     end
     a.rating = a.rating + 1

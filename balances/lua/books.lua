@@ -68,14 +68,21 @@ end
 local function restore_accounts(keys, args)
   local p = keys[1]
   must_be_fenced(p)
-  for _, packed in ipairs(args) do
-    local m = cmsgpack.unpack(packed)
-    redis.call('SET', p .. ':a:' .. m[1], account_value({ flags = m[2], balance = m[3], reserved = 0,
-      limit = m[4], minimum = m[5], rating = m[6], charged = m[7], moved = m[8], currency = m[9] }))
-    redis.call('HINCRBY', p .. ':meta', 'accounts', 1)
-    redis.call('HINCRBY', p .. ':meta', 'total:' .. m[9] .. ':balance', m[3])
-    redis.call('HINCRBY', p .. ':meta', 'total:' .. m[9] .. ':limit', m[4] - m[5])
-  end
+  atomically(function(j)
+    local totals = {}
+    for _, packed in ipairs(args) do
+      local m = cmsgpack.unpack(packed)
+      local key = p .. ':a:' .. m[1]
+      j:write({ 'DEL', key }, 'SET', key, account_value({ flags = m[2], balance = m[3], reserved = 0,
+        limit = m[4], minimum = m[5], rating = m[6], charged = m[7], moved = m[8], currency = m[9] }))
+      open_total(j, p, m[9])
+      count(totals, m[9], 'balance', m[3])
+      count(totals, m[9], 'limit', m[4])
+      count(totals, m[9], 'limit', -m[5])
+    end
+    j:write({ 'HINCRBY', p .. ':meta', 'accounts', -#args }, 'HINCRBY', p .. ':meta', 'accounts', #args)
+    add_totals(j, p, totals)
+  end)
   return #args
 end
 

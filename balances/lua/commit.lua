@@ -88,17 +88,25 @@ function Batch:stage(i)
   if not a then return NO_ACCOUNT end
   if a.rating ~= rating then return STALE_RATING end
 
+  local was_open = old and has(old.flags, OPEN)
+  local is_open = has(flags, STEP_OPEN)
+  -- What no state of the books could make right. An open session does not change its account: what
+  -- it holds, and its place in that account's index, would be left behind.
+  if charge < 0 or want < 0 or not CAUSES[cause] or (want > 0 and not is_open)
+    or (was_open and old.account ~= args[at + 2]) then
+    return FAULTY
+  end
+  -- Beyond MAX the number is not the one that was meant any more.
+  if charge > MAX or want > MAX then return BOUND end
+
   local held = old and old.held or 0
-  if old and old.account ~= args[at + 2] and held ~= 0 then return FAULTY end
   local balance = a.balance - charge
   local reserved = a.reserved - held
   local free = math.huge
-  if not has(a.flags, UNLIMITED) then free = balance - reserved + a.limit - a.minimum end
+  if not has(a.flags, UNLIMITED) then free = (balance - reserved) + (a.limit - a.minimum) end
   if math.min(want, math.max(free, 0)) ~= grant then return STALE_CREDIT end
   if math.abs(balance) > MAX or reserved + grant > MAX then return BOUND end
 
-  local was_open = old and has(old.flags, OPEN)
-  local is_open = has(flags, STEP_OPEN)
   local seen = self.now
   if old and has(flags, STEP_REGRANT_ONLY) then seen = old.seen end
   local due = seen + quiet * 1000
@@ -117,9 +125,8 @@ function Batch:stage(i)
 
   a.balance, a.reserved = balance, reserved + grant
   a.touched = true
-  local total = total_of(self.totals, a.currency)
-  total.balance = total.balance - charge
-  total.reserved = total.reserved + grant - held
+  count(self.totals, a.currency, 'balance', -charge)
+  count(self.totals, a.currency, 'reserved', grant - held)
   for e = at + 4, at + 3 + entries do
     a.charged = a.charged + 1
     self:append(a.charged, args[e])

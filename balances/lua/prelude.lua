@@ -51,9 +51,11 @@ local function session_value(flags, version, held, seen, wake, quiet, uid, accou
 end
 
 -- Micros that may be granted beyond all reservations; math.huge for unlimited credit.
+-- Paired like this the sum is exact wherever it decides: each pair is of amounts of up to MAX, and
+-- where one of them or the whole is beyond it, it is so far beyond that no grant depends on it.
 local function available(a)
   if has(a.flags, UNLIMITED) then return math.huge end
-  return a.balance - a.reserved + a.limit - a.minimum
+  return (a.balance - a.reserved) + (a.limit - a.minimum)
 end
 
 -- The store's clock in Unix ms, unless the caller brings its own (a simulated world).
@@ -99,9 +101,10 @@ local function journal()
 end
 
 function Journal:write(back, ...)
-  redis.call(...)
+  local reply = redis.call(...)
   self.n = self.n + 1
   self[self.n] = back
+  return reply
 end
 
 -- Take back what was written. What cannot be is left, and the rest taken back all the same.
@@ -160,23 +163,44 @@ local function atomically(body)
   return result
 end
 
--- Totals over all accounts of a currency, kept beside the books for operations to see.
-local function add_totals(j, p, totals)
-  for currency, t in pairs(totals) do
-    for name, amount in pairs(t) do
-      if amount ~= 0 then
-        local field = 'total:' .. currency .. ':' .. name
-        j:write({ 'HINCRBY', p .. ':meta', field, -amount }, 'HINCRBY', p .. ':meta', field, amount)
-      end
-    end
-  end
-end
-
-local function total_of(totals, currency)
+-- Totals over all accounts of a currency, kept beside the books for operations to see: a field
+-- total:<currency>:<balance, reserved or limit> each. What a function adds to them is collected in
+-- parts, for a sum of amounts may be beyond what a number here can tell.
+local function count(totals, currency, name, amount)
   local t = totals[currency]
   if not t then
-    t = { balance = 0, reserved = 0, limit = 0 }
+    t = { balance = 0, reserved = 0, limit = 0, parts = {} }
     totals[currency] = t
   end
-  return t
+  local sum = t[name] + amount
+  if sum > MAX or sum < -MAX then
+    t.parts[#t.parts + 1] = { name, t[name] }
+    sum = amount
+  end
+  t[name] = sum
+end
+
+-- A field of the store holds less than 2^63; what goes beyond half of that is carried over to the
+-- field <name>:high, which counts multiples of 2^62. (A text: numbers beyond 2^53 do not cross.)
+local CARRY, CARRIED = 4611686018427387904, '4611686018427387904'
+
+local function add_total(j, key, field, amount)
+  if amount == 0 then return end
+  local sum = j:write({ 'HINCRBY', key, field, -amount }, 'HINCRBY', key, field, amount)
+  if sum < CARRY and sum > -CARRY then return end
+  local down, up, high = '-' .. CARRIED, CARRIED, 1
+  if sum < 0 then down, up, high = up, down, -1 end
+  j:write({ 'HINCRBY', key, field, up }, 'HINCRBY', key, field, down)
+  j:write({ 'HINCRBY', key, field .. ':high', -high }, 'HINCRBY', key, field .. ':high', high)
+end
+
+local function add_totals(j, p, totals)
+  local key = p .. ':meta'
+  for currency, t in pairs(totals) do
+    local field = 'total:' .. currency .. ':'
+    for _, part in ipairs(t.parts) do add_total(j, key, field .. part[1], part[2]) end
+    add_total(j, key, field .. 'balance', t.balance)
+    add_total(j, key, field .. 'reserved', t.reserved)
+    add_total(j, key, field .. 'limit', t.limit)
+  end
 end
