@@ -117,6 +117,7 @@ function Batch:stage(i)
   local step = {
     key = key, member = args[at + 1], account = a, old = old, value = value, uid = uid, wake = wake,
     was_open = was_open, is_open = is_open, nas = self.nas[nas], cut_after = cut_after, cause = cause,
+    grant = grant,
     rewake = was_open and is_open and wake ~= old.wake,
   }
   step.flags = (is_open and OPEN or 0) + (is_open and cutting and CUTTING or 0)
@@ -223,7 +224,7 @@ function Batch:write_job(j, step)
     local due = self.now + step.cut_after
     schedule_job(j, self.p, {
       uid = step.uid, session = step.member, account = step.account.id,
-      cause = CAUSES[step.cause], due = due, now = self.now,
+      cause = CAUSES[step.cause], due = due, now = self.now, grant = step.grant,
     })
     if step.cut_after < 1000 then self.soon = true end
   end

@@ -22,23 +22,31 @@ local function job_event(job, event, now)
   return cmsgpack.pack({
     uid = job.uid, session = job.session, account = job.account, cause = job.cause, event = event,
     at_ms = now, due_ms = tonumber(job.due), attempts = tonumber(job.attempts),
-    result = job.result or '', error_cause = tonumber(job.error_cause or '0'),
+    result = job.result, error_cause = tonumber(job.error_cause),
   })
 end
 
--- Create the job of a session, or move the deadline of one that was not begun yet.
+-- Create the job of a session, or move its deadline. A job that was begun keeps the time of its next
+-- try, whatever reports come in, unless they brought a grant (job.grant): that is the session's to
+-- use, until the new deadline. Credit does not move a person's job.
 local function schedule_job(j, p, job)
   local uid = hex(job.uid)
   local key = p .. ':j:' .. uid
   local before = redis.call('HMGET', key, 'state', 'due', 'cause')
-  if not before[1] then
+  local state, due, cause = before[1], before[2], before[3]
+  if not state then
     j:write({ 'DEL', key }, 'HSET', key, 'uid', uid, 'session', job.session, 'account', job.account,
-      'cause', job.cause, 'state', 'scheduled', 'due', job.due, 'created', job.now, 'attempts', 0)
+      'cause', job.cause, 'state', 'scheduled', 'due', job.due, 'created', job.now, 'attempts', 0,
+      'result', '', 'error_cause', 0)
     j:zadd(p .. ':jobs', job.due, uid)
-  elseif before[1] == 'scheduled' and before[3] ~= 'operator' then
-    j:write({ 'HSET', key, 'due', before[2], 'cause', before[3] },
-      'HSET', key, 'due', job.due, 'cause', job.cause)
+  elseif cause == 'operator' then
+    return
+  elseif state == 'scheduled' or job.grant > 0 then
+    j:write({ 'HSET', key, 'state', state, 'due', due, 'cause', cause },
+      'HSET', key, 'state', 'scheduled', 'due', job.due, 'cause', job.cause)
     j:zadd(p .. ':jobs', job.due, uid)
+  elseif cause ~= job.cause then
+    j:write({ 'HSET', key, 'cause', cause }, 'HSET', key, 'cause', job.cause)
   end
 end
 
@@ -52,17 +60,24 @@ local function finish_job(j, p, uid, outcome, now)
   return job_event(job, outcome, now)
 end
 
--- Whether the cause of a job still holds: 'hold', or why not: 'ended' (the session is over), or
--- 'credit' (there is credit again, or the account is active again).
-local function cause_holds(p, job)
+-- Whether a deadline lies ahead that a commit set since the job was begun, if it ever was.
+local function is_later(job, now)
+  return job.state == 'scheduled' and now < tonumber(job.due)
+end
+
+-- Whether the cause of a job holds: 'hold', or why not: 'ended' (the session is over), 'credit'
+-- (there is credit again, or the account is active again), 'later' (what is granted lasts longer).
+local function cause_holds(p, job, now)
   local value = redis.call('GET', p .. ':s:' .. job.session)
   local s = value and session_of(value)
   if not s or not has(s.flags, OPEN) or hex(s.uid) ~= job.uid then return 'ended' end
-  if job.cause == 'operator' then return 'hold', s, value end
+  if job.cause == 'operator' then return 'hold', value end
   local a = account_of(redis.call('GET', p .. ':a:' .. s.account))
-  if has(a.flags, SUSPENDED) or has(a.flags, CLOSED) then return 'hold', s, value end
-  if job.cause == 'suspended' or available(a) > 0 then return 'credit', s, value end
-  return 'hold', s, value
+  if not (has(a.flags, SUSPENDED) or has(a.flags, CLOSED))
+    and (job.cause == 'suspended' or available(a) > 0) then
+    return 'credit', value
+  end
+  return is_later(job, now) and 'later' or 'hold', value
 end
 
 -- Mark a session to be given a new grant, now.
@@ -94,14 +109,16 @@ local function jobs_claim(keys, args)
     local due = redis.call('ZRANGEBYSCORE', p .. ':jobs', '-inf', now, 'LIMIT', 0, args[2])
     for _, uid in ipairs(due) do
       local job = job_of(p, uid)
-      local verdict, s, value = 'ended', nil, nil
-      if job then verdict, s, value = cause_holds(p, job) end
+      local verdict, value = 'ended', nil
+      if job then verdict, value = cause_holds(p, job, now) end
       if verdict == 'hold' then
         j:zadd(p .. ':jobs', now + lease, uid)
         claimed[#claimed + 1] = { uid, tonumber(job.attempts), job.cause, job.session, value, job.state }
       elseif verdict == 'credit' then
         wake_session(j, p, job.session, now)
         j:zadd(p .. ':jobs', now + lease, uid)
+      elseif verdict == 'later' then
+        j:zadd(p .. ':jobs', job.due, uid)
       else
         local event = finish_job(j, p, uid, 'proven', now)
         if event then
@@ -129,13 +146,13 @@ local function job_transmit(keys, args)
   local uid = args[2]
   local job = job_of(p, uid)
   if not job then return 0 end
-  local verdict = cause_holds(p, job)
+  local verdict = cause_holds(p, job, now)
   local key = p .. ':j:' .. uid
   return atomically(function(j)
     if verdict == 'credit' then wake_session(j, p, job.session, now) end
     if verdict ~= 'hold' then
       -- Whoever claims it next finds out the same and ends it.
-      j:zadd(p .. ':jobs', now, uid)
+      j:zadd(p .. ':jobs', verdict == 'later' and job.due or now, uid)
       return 0
     end
     j:write({ 'HSET', key, 'state', job.state, 'attempts', job.attempts },
@@ -150,6 +167,7 @@ end
 -- args     now, uid (hex), state (acknowledged, refused, unanswered), result (text), Error-Cause or 0,
 --          milliseconds until it is due again
 -- returns  1, or 0 if the job has ended meanwhile
+-- A deadline that a commit set meanwhile stands: what was sent belonged to the one before it.
 local function job_report(keys, args)
   local p = keys[1]
   local now = clock(args[1])
@@ -158,13 +176,14 @@ local function job_report(keys, args)
   local job = job_of(p, uid)
   if not job then return 0 end
   local key = p .. ':j:' .. uid
+  local state, due = args[3], now + tonumber(args[6])
+  if is_later(job, now) then state, due = job.state, job.due end
   atomically(function(j)
-    j:write({ 'HSET', key, 'state', job.state, 'result', job.result or '',
-      'error_cause', job.error_cause or '0', 'due', job.due },
-      'HSET', key, 'state', args[3], 'result', args[4], 'error_cause', args[5],
-      'due', now + tonumber(args[6]))
-    j:zadd(p .. ':jobs', now + tonumber(args[6]), uid)
-    job.state, job.result, job.error_cause, job.due = args[3], args[4], args[5], now + tonumber(args[6])
+    j:write({ 'HSET', key, 'state', job.state, 'due', job.due, 'result', job.result,
+      'error_cause', job.error_cause },
+      'HSET', key, 'state', state, 'due', due, 'result', args[4], 'error_cause', args[5])
+    j:zadd(p .. ':jobs', due, uid)
+    job.due, job.result, job.error_cause = due, args[4], args[5]
     j:settle(p, books, { 'j', job_event(job, args[3], now) }, 2)
   end)
   return 1
