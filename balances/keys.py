@@ -8,6 +8,8 @@
 <prefix>:as:<id>    set: session keys of an account's open sessions
 <prefix>:ns:<nas>   set: session keys of a NAS's open sessions
 <prefix>:wake       sorted set: session key by the time it needs a look at the latest (Unix ms)
+<prefix>:regrants   sorted set: accounts whose sessions are to be granted anew ("a" all, "c" those
+                    to be cut, "h" those that hold something, before the id), by SSCAN cursor
 <prefix>:jobs       sorted set: job by due time (Unix ms);  <prefix>:j:<uid>  hash: the job
 <prefix>:boots      hash: NAS -> event time of its last Accounting-On or -Off (Unix s)
 <prefix>:sweeps     set: NASes whose sessions of before that have to be closed

@@ -15,7 +15,7 @@
 -- account cannot be (not opened, or a balance beyond 2^53) raises an error, and nothing is applied.
 --
 -- The rating version moves with what rating reads (status, subscriber), never with money. When money
--- may end a cut or must begin one, the account's sessions are woken to be granted anew.
+-- may end a cut or must begin one, the account's sessions are to be granted anew.
 
 local function set_limits(a, id, limit, minimum)
   local bounded = limit == '' or (limit >= 0 and limit <= MAX)
@@ -40,7 +40,7 @@ local function open_total(j, p, currency)
 end
 
 -- Apply one movement to the account (nil if it is not open). Returns the account, and which of its
--- sessions to wake: 'all', 'cutting' (those that are to be cut), or nil.
+-- sessions to wake (ALL, CUTTING_ONES), or nil.
 local function apply_one(j, p, a, m, totals)
   local kind = m[3]
   if kind == 'open' then
@@ -64,19 +64,19 @@ local function apply_one(j, p, a, m, totals)
     end
     a.balance = a.balance + m[4]
     count(totals, a.currency, 'balance', m[4])
-    if m[4] > 0 then return a, 'cutting' end
-    return a, available(a) < 0 and 'all' or nil
+    if m[4] > 0 then return a, CUTTING_ONES end
+    return a, available(a) < 0 and ALL or nil
   elseif kind == 'limits' then
     count(totals, a.currency, 'limit', -a.limit)
     count(totals, a.currency, 'limit', a.minimum)
     set_limits(a, m[1], m[4], m[5])
     count(totals, a.currency, 'limit', a.limit)
     count(totals, a.currency, 'limit', -a.minimum)
-    return a, 'all'
+    return a, ALL
   elseif kind == 'status' then
     a.flags = (has(a.flags, UNLIMITED) and UNLIMITED or 0) + m[4]
     a.rating = a.rating + 1
-    return a, 'all'
+    return a, ALL
   elseif kind == 'subscriber' or kind == 'drop' then
     local key = p .. ':u:' .. m[4]
     local before = redis.call('GET', key)
@@ -91,15 +91,6 @@ local function apply_one(j, p, a, m, totals)
     return a, nil
   end
   error({ err = 'REFUSED movement kind ' .. tostring(kind) .. ' is not known' })
-end
-
-local function wake_sessions(j, p, id, which, now)
-  for _, member in ipairs(redis.call('SMEMBERS', p .. ':as:' .. id)) do
-    local value = redis.call('GET', p .. ':s:' .. member)
-    if value and (which == 'all' or has(session_of(value).flags, CUTTING)) then
-      wake_session(j, p, member, now)
-    end
-  end
 end
 
 local function apply(keys, args)
@@ -121,7 +112,7 @@ local function apply(keys, args)
         moved = m[2]
         j:write(value and { 'SET', key, value } or { 'DEL', key }, 'SET', key, account_value(a))
         if wake then
-          wake_sessions(j, p, m[1], wake, now)
+          wake_account(j, p, m[1], wake)
           woken = true
         end
       end

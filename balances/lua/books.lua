@@ -119,7 +119,7 @@ local function restart(keys, args)
   local p = keys[1]
   must_be_fenced(p)
   local m = redis.call('HMGET', p .. ':meta', 'fence', 'revision:plans', 'revision:nas')
-  redis.call('DEL', p .. ':meta', p .. ':wake', p .. ':jobs', p .. ':settle')
+  redis.call('DEL', p .. ':meta', p .. ':wake', p .. ':jobs', p .. ':settle', p .. ':regrants')
   redis.call('HSET', p .. ':meta', 'generation', args[1], 'sequence', 0, 'accounts', 0,
     'version', tonumber(args[1]) * 2 ^ 40, 'fence', m[1], 'revision:plans', m[2] or 0,
     'revision:nas', m[3] or 0)

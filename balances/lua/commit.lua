@@ -153,6 +153,19 @@ function Batch:append(field, entry)
   self.entry_count = self.entry_count + 2
 end
 
+-- Where charges went beyond all there was, siblings hold money that is gone: they are to be granted
+-- anew at once, not only when they report.
+function Batch:wake_overdrawn(j)
+  for i = 1, self.account_count do
+    local a = self.accounts[i]
+    if a and a.touched and a.reserved > 0 and available(a) < 0
+      and available(account_of(a.value)) >= 0 then
+      wake_account(j, self.p, a.id, HOLDING_ONES)
+      self.soon = true
+    end
+  end
+end
+
 -- Whether the session's live job was asked for by a person: credit does not end that one.
 function Batch:operator_cut(uid)
   return redis.call('HGET', self.p .. ':j:' .. hex(uid), 'cause') == 'operator'
@@ -261,6 +274,7 @@ local function commit(keys, args)
   atomically(function(j)
     batch:write_values(j)
     for i = 1, batch.writes do batch:write_indexes(j, batch[i]) end
+    batch:wake_overdrawn(j)
     add_totals(j, p, batch.totals)
     j:settle(p, books, batch.entries, batch.entry_count)
   end)

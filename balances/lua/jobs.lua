@@ -80,16 +80,27 @@ local function cause_holds(p, job, now)
   return is_later(job, now) and 'later' or 'hold', value
 end
 
--- Mark a session to be given a new grant, now.
-local function wake_session(j, p, member, now)
+-- Which of an account's open sessions to wake: all, those to be cut, those that hold something.
+local ALL, CUTTING_ONES, HOLDING_ONES = 'a', 'c', 'h'
+
+-- Mark a session to be given a new grant, now, if it is open and one of those that are meant.
+local function wake_session(j, p, member, now, which)
   local key = p .. ':s:' .. member
   local value = redis.call('GET', key)
   local s = value and session_of(value)
   if not s or not has(s.flags, OPEN) then return end
+  if which == CUTTING_ONES and not has(s.flags, CUTTING) then return end
+  if which == HOLDING_ONES and s.held == 0 then return end
   local flags = has(s.flags, REGRANT) and s.flags or s.flags + REGRANT
   j:write({ 'SET', key, value }, 'SET', key, session_value(flags, s.version, s.held, s.seen, now,
     s.quiet, s.uid, s.account, string.sub(value, s.state_at)))
   j:zadd(p .. ':wake', now, member)
+end
+
+-- Ask for an account's sessions to be woken. The sweep does it in parts (sweep.lua), so that no account
+-- has too many sessions for one function.
+local function wake_account(j, p, id, which)
+  j:zadd(p .. ':regrants', 0, which .. id)
 end
 
 -- jobs_claim: take the jobs that are due, for a lease.
@@ -115,7 +126,7 @@ local function jobs_claim(keys, args)
         j:zadd(p .. ':jobs', now + lease, uid)
         claimed[#claimed + 1] = { uid, tonumber(job.attempts), job.cause, job.session, value, job.state }
       elseif verdict == 'credit' then
-        wake_session(j, p, job.session, now)
+        wake_session(j, p, job.session, now, ALL)
         j:zadd(p .. ':jobs', now + lease, uid)
       elseif verdict == 'later' then
         j:zadd(p .. ':jobs', job.due, uid)
@@ -149,7 +160,7 @@ local function job_transmit(keys, args)
   local verdict = cause_holds(p, job, now)
   local key = p .. ':j:' .. uid
   return atomically(function(j)
-    if verdict == 'credit' then wake_session(j, p, job.session, now) end
+    if verdict == 'credit' then wake_session(j, p, job.session, now, ALL) end
     if verdict ~= 'hold' then
       -- Whoever claims it next finds out the same and ends it.
       j:zadd(p .. ':jobs', verdict == 'later' and job.due or now, uid)

@@ -1,16 +1,41 @@
 -- Sessions that need a look without having reported: silent ones, ones to be granted anew, and those
 -- of a NAS that restarted. What is done about them is a commit like any other.
 
+-- Wake sessions of accounts that are to be granted anew, about `limit` of them. The score of an
+-- account is the cursor among its sessions; waking some twice, after a failure, does no harm.
+local function wake_waiting(p, now, limit)
+  local key = p .. ':regrants'
+  while limit > 0 do
+    local first = redis.call('ZRANGE', key, 0, 0, 'WITHSCORES')
+    if not first[1] then return end
+    local which, id = string.sub(first[1], 1, 1), string.sub(first[1], 2)
+    local part = redis.call('SSCAN', p .. ':as:' .. id, first[2], 'COUNT', limit)
+    for _, member in ipairs(part[2]) do
+      wake_session(journal(), p, member, now, which)
+    end
+    if part[1] == '0' then
+      redis.call('ZREM', key, first[1])
+    else
+      redis.call('ZADD', key, part[1], first[1])
+    end
+    limit = limit - math.max(#part[2], 1)
+  end
+end
+
 -- due: the sessions whose time has come, for a lease.
 --
 -- args     now, most sessions, lease (ms)
 -- returns  { now, time of the next or -1, { session key, session value } alternating }
 -- The wake index is lazy: a report does not move a session's entry, so most that come up have
 -- reported since; those are put back to when they would be silent for too long.
+--
+-- Nothing is undone after a failure, for no prefix of the writes does harm: at worst a session is
+-- looked at once more, or a lease late.
 local function due(keys, args)
   local p = keys[1]
   local now = clock(args[1])
   open_books(p)
+  wake_waiting(p, now, tonumber(args[2]))
   local out, n = {}, 0
   local members = redis.call('ZRANGEBYSCORE', p .. ':wake', '-inf', now, 'LIMIT', 0, args[2])
   for _, member in ipairs(members) do
@@ -31,7 +56,8 @@ local function due(keys, args)
     end
   end
   local nearest = redis.call('ZRANGE', p .. ':wake', 0, 0, 'WITHSCORES')
-  return { now, tonumber(nearest[2] or -1), out }
+  local waiting = redis.call('EXISTS', p .. ':regrants') == 1
+  return { now, waiting and now or tonumber(nearest[2] or -1), out }
 end
 
 -- boot: a NAS restarted or shuts down (Accounting-On, Accounting-Off). One mark, whatever the number
