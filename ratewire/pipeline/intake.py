@@ -9,19 +9,11 @@ import structlog
 
 from balances.errors import StoreError
 from balances.keys import session_key
-from balances.messages import (
-    Account,
-    AccountAudit,
-    CommitResult,
-    Found,
-    Lookup,
-    Snapshot,
-    Status,
-    Step,
-    StoredSession,
-)
+from balances.messages import Account, Found, Lookup, Status, StoredSession
+from balances.port import BalanceStore, BookKeeping
 from radius.engine import Request
 from radius.records import AcctStatus
+from ratewire.observer import Observer
 from ratewire.pipeline.credit import Credit
 from ratewire.pipeline.raters import Raters
 from ratewire.pipeline.steps import Booking, Deferred, Missing, Rater
@@ -30,15 +22,6 @@ _log = structlog.get_logger(__name__)
 
 #: A batch is tried this often before what is still stale is left to the NAS's retransmission.
 MAX_ATTEMPTS = 8
-
-
-class Store(Protocol):
-    """What the intake needs of the books: see balances.port."""
-
-    async def read(self, lookups: Sequence[Lookup]) -> Snapshot: ...
-    async def commit(self, steps: Sequence[Step], loose: Sequence[bytes] = ()) -> CommitResult: ...
-    async def mark_boot(self, nas: str, event_time: int) -> bool: ...
-    async def inspect(self, accounts: Sequence[str]) -> list[AccountAudit | None]: ...
 
 
 class Archive(Protocol):
@@ -54,13 +37,6 @@ class Archive(Protocol):
 
 class ArchiveUnavailable(Exception):
     """Postgres cannot be asked now."""
-
-
-class Observer(Protocol):
-    """Where the intake counts what it does."""
-
-    def count(self, what: str, by: int = 1) -> None: ...
-    def stage(self, name: str, seconds: float) -> None: ...
 
 
 class _Group:
@@ -83,7 +59,8 @@ class Intake:
 
     def __init__(
         self,
-        store: Store,
+        store: BalanceStore,
+        books: BookKeeping,
         raters: Raters,
         archive: Archive,
         observer: Observer,
@@ -91,6 +68,7 @@ class Intake:
         clock_ms: Callable[[], int],
     ) -> None:
         self._store = store
+        self._books = books
         self._raters = raters
         self._archive = archive
         self._observer = observer
@@ -190,7 +168,7 @@ class Intake:
     async def _owners_of_archived(self, groups: list[_Group]) -> dict[str, Account]:
         """The accounts of the sessions that came from the archive, as they are now."""
         names = list({g.archived.account for g in groups if g.archived is not None})
-        audits = await self._store.inspect(names) if names else []
+        audits = await self._books.inspect(names) if names else []
         return {audit.account.account: audit.account for audit in audits if audit is not None}
 
     async def _commit(

@@ -1,0 +1,55 @@
+"""What each running process says of itself, kept in the store for readiness and for people."""
+
+from collections.abc import Mapping
+from typing import cast
+
+import msgspec
+
+from balances.connection import Connection
+
+#: A process that said nothing for this long is taken for dead.
+SILENCE_MS = 5_000
+
+#: Dead ones are forgotten after this.
+FORGET_MS = 600_000
+
+
+class Beat(msgspec.Struct, frozen=True):
+    """One process: `name` is its role and slot, `ok` whether it does its work, `detail` why not."""
+
+    name: str
+    pid: int
+    host: str
+    at_ms: int
+    ok: bool
+    detail: str = ""
+    figures: Mapping[str, int] = {}
+
+
+_encode = msgspec.json.Encoder().encode
+_decode = msgspec.json.Decoder(Beat).decode
+
+
+class Heartbeats:
+    """The beats of all processes of a partition."""
+
+    def __init__(self, connection: Connection) -> None:
+        self._connection = connection
+        self._key = f"{connection.prefix}:beats"
+
+    async def beat(self, beat: Beat) -> None:
+        """Note that a process lives."""
+        await self._connection.command("HSET", self._key, beat.name, _encode(beat))
+
+    async def gone(self, name: str) -> None:
+        """Note that a process has ended as it should."""
+        await self._connection.command("HDEL", self._key, name)
+
+    async def all(self, now_ms: int) -> list[Beat]:
+        """Return the last beat of every process, by name; forgets those that are long dead."""
+        raw = await self._connection.command("HGETALL", self._key)
+        beats = [_decode(value) for value in cast("dict[bytes, bytes]", raw).values()]
+        dead = [each.name for each in beats if each.at_ms < now_ms - FORGET_MS]
+        if dead:
+            await self._connection.command("HDEL", self._key, *dead)
+        return sorted((b for b in beats if b.name not in dead), key=lambda each: each.name)

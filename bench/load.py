@@ -1,0 +1,273 @@
+"""A load of accounting over loopback: many sessions, a window of requests outstanding, counted.
+
+Datagrams are made from one template (encoded by pyrad), patched and signed for each record, so that
+the generator costs a few microseconds a record. A request without an answer is retransmitted as it
+is, as a NAS does. What was acknowledged is summed, for the conservation check.
+
+    python -m bench.load --port 1813 --secret s --sessions 1000 --seconds 10
+"""
+
+import argparse
+import hashlib
+import json
+import selectors
+import socket
+import struct
+import time
+from collections import deque
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+from radius.packet import Code
+from radius.requests import accounting_request
+
+USER = "u{:07d}"
+ACCOUNT = "a{:07d}"
+INTERVAL_S = 60
+OCTETS_IN, OCTETS_OUT = 120_000, 880_000
+RETRANSMIT_S = 2.0
+_START, _STOP, _INTERIM = 1, 2, 3
+
+
+class Template:
+    """One Accounting-Request whose variable parts are overwritten in place."""
+
+    def __init__(self, secret: bytes, nas: str) -> None:
+        self._secret = secret
+        sample = accounting_request(
+            {
+                "Acct-Status-Type": _INTERIM,
+                "User-Name": USER.format(0),
+                "Acct-Session-Id": f"{0:016x}",
+                "NAS-Identifier": nas,
+                "NAS-IP-Address": "127.0.0.1",
+                "NAS-Port": 15728640,
+                "NAS-Port-Type": 15,
+                "NAS-Port-Id": "ether2-pppoe-clients",
+                "Service-Type": 2,
+                "Framed-Protocol": 1,
+                "Framed-IP-Address": "10.0.0.1",
+                "Calling-Station-Id": "00:11:22:33:44:55",
+                "Called-Station-Id": "service-internet",
+                "Acct-Authentic": 1,
+                "Acct-Delay-Time": 0,
+                "Acct-Session-Time": 0,
+                "Acct-Input-Octets": 0,
+                "Acct-Output-Octets": 0,
+                "Acct-Input-Gigawords": 0,
+                "Acct-Output-Gigawords": 0,
+                "Acct-Input-Packets": 1000,
+                "Acct-Output-Packets": 2000,
+                "Event-Timestamp": int(time.time()),
+                "Class": b"ratewire-load-generator-class-value",
+            },
+            secret=secret,
+            identifier=0,
+        )
+        self._octets = bytearray(sample)
+        at = self._offsets(sample)
+        self._user, self._session = at[1], at[44]
+        self._status, self._time = at[40], at[46]
+        self._in, self._out, self._giga_in, self._giga_out = at[42], at[43], at[52], at[53]
+        self._event = at[55]
+
+    @staticmethod
+    def _offsets(octets: bytes) -> dict[int, int]:
+        at, offsets = 20, dict[int, int]()
+        while at < len(octets):
+            offsets[octets[at]] = at + 2
+            at += octets[at + 1]
+        return offsets
+
+    def __len__(self) -> int:
+        return len(self._octets)
+
+    def request(
+        self, identifier: int, status: int, number: int, started: int, reports: int
+    ) -> bytes:
+        """Return the request that reports the so-manieth interval of a session."""
+        octets = self._octets
+        seconds = reports * INTERVAL_S
+        giga_in, low_in = divmod(reports * OCTETS_IN, 2**32)
+        giga_out, low_out = divmod(reports * OCTETS_OUT, 2**32)
+        octets[1] = identifier
+        octets[self._user : self._user + 8] = b"u%07d" % number
+        octets[self._session : self._session + 16] = b"%016x" % number
+        put = struct.pack_into
+        put(">I", octets, self._status, status)
+        put(">I", octets, self._time, seconds)
+        put(">I", octets, self._in, low_in)
+        put(">I", octets, self._out, low_out)
+        put(">I", octets, self._giga_in, giga_in)
+        put(">I", octets, self._giga_out, giga_out)
+        put(">I", octets, self._event, started + seconds)
+        octets[4:20] = bytes(16)
+        octets[4:20] = hashlib.md5(octets + self._secret, usedforsecurity=False).digest()
+        return bytes(octets)
+
+
+#: First and last transmission, the octets, session number, reports, Acct-Status-Type.
+Waiting = tuple[float, float, bytes, int, int, int]
+
+
+@dataclass
+class Lane:
+    """One socket: its free identifiers, and the requests that wait for an answer."""
+
+    socket: socket.socket
+    free: deque[int]
+    waiting: dict[int, Waiting] = field(default_factory=dict[int, Waiting])
+
+
+@dataclass
+class Tally:
+    """What was sent and what was acknowledged."""
+
+    acknowledged: int = 0
+    retransmitted: int = 0
+    latencies: list[float] = field(default_factory=list[float])
+    acked_reports: dict[int, int] = field(default_factory=dict[int, int])
+
+
+class Load:
+    """Drives sessions `first` to `first + sessions - 1` round and round."""
+
+    def __init__(self, arguments: argparse.Namespace) -> None:
+        self._template = Template(arguments.secret.encode(), arguments.nas)
+        self._first, self._sessions = arguments.first, arguments.sessions
+        self._started = int(time.time()) - 5 * 86_400
+        self._reports = [0] * self._sessions
+        self._next = 0
+        self._tally = Tally()
+        self._rate = arguments.rate
+        self._lanes: list[Lane] = []
+        self._selector = selectors.DefaultSelector()
+        for _ in range(arguments.sockets):
+            lane_socket = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+            lane_socket.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4 << 20)
+            lane_socket.connect((arguments.host, arguments.port))
+            lane_socket.setblocking(False)
+            lane = Lane(lane_socket, deque(range(arguments.window)))
+            self._lanes.append(lane)
+            self._selector.register(lane_socket, selectors.EVENT_READ, lane)
+
+    def open_all(self) -> float:
+        """Send a Start for every session; return the seconds it took until all were answered."""
+        began = time.perf_counter()
+        self._run(lambda: self._next < self._sessions, status=_START)
+        return time.perf_counter() - began
+
+    def run(self, seconds: float) -> float:
+        """Report usage for so long; return the seconds until the last answer."""
+        began = time.perf_counter()
+        end = began + seconds
+        self._tally.acknowledged, self._tally.latencies = 0, []
+        self._run(lambda: time.perf_counter() < end, status=_INTERIM)
+        return time.perf_counter() - began
+
+    def _run(self, more: Callable[[], bool], status: int) -> None:
+        began, sent = time.perf_counter(), 0
+        while True:
+            going = more()
+            for lane in self._lanes:
+                while going and lane.free:
+                    if self._rate and sent >= (time.perf_counter() - began) * self._rate:
+                        break
+                    if status == _START and self._next >= self._sessions:
+                        going = False
+                        break
+                    self._send(lane, status)
+                    sent += 1
+            waiting = any(lane.waiting for lane in self._lanes)
+            if not going and not waiting:
+                return
+            pause = 0.0005 if self._rate else 0.05
+            for key, _ in self._selector.select(pause if going or waiting else 0):
+                self._receive(key.data)
+            self._retransmit()
+
+    def _send(self, lane: Lane, status: int) -> None:
+        index = self._next % self._sessions
+        self._next += 1
+        if status == _INTERIM:
+            self._reports[index] += 1
+        identifier = lane.free.popleft()
+        number = self._first + index
+        reports = self._reports[index]
+        octets = self._template.request(identifier, status, number, self._started, reports)
+        now = time.perf_counter()
+        lane.waiting[identifier] = (now, now, octets, number, reports, status)
+        lane.socket.send(octets)
+
+    def _receive(self, lane: Lane) -> None:
+        now = time.perf_counter()
+        tally = self._tally
+        while True:
+            try:
+                reply = lane.socket.recv(4096)
+            except BlockingIOError:
+                return
+            except ConnectionRefusedError:
+                continue
+            waiting = lane.waiting.pop(reply[1], None)
+            if waiting is None or reply[0] != Code.ACCOUNTING_RESPONSE:
+                continue
+            lane.free.append(reply[1])
+            tally.acknowledged += 1
+            tally.latencies.append(now - waiting[0])
+            number, reports = waiting[3], waiting[4]
+            if reports > tally.acked_reports.get(number, 0):
+                tally.acked_reports[number] = reports
+
+    def _retransmit(self) -> None:
+        now = time.perf_counter()
+        for lane in self._lanes:
+            for identifier, (first, last, octets, *rest) in list(lane.waiting.items()):
+                if now - last > RETRANSMIT_S:
+                    self._tally.retransmitted += 1
+                    number, reports, status = rest
+                    lane.waiting[identifier] = (first, now, octets, number, reports, status)
+                    lane.socket.send(octets)
+
+    def result(self, opening: float, running: float) -> dict[str, object]:
+        """Return what was measured, and the sums that the books must show."""
+        tally = self._tally
+        ordered = sorted(tally.latencies) or [0.0]
+        reports = sum(tally.acked_reports.values())
+        return {
+            "sessions": self._sessions,
+            "datagram_octets": len(self._template),
+            "opened_per_second": round(self._sessions / opening) if opening else None,
+            "acknowledged": tally.acknowledged,
+            "records_per_second": round(tally.acknowledged / running),
+            "retransmitted": tally.retransmitted,
+            "p50_ms": round(ordered[len(ordered) // 2] * 1000, 2),
+            "p99_ms": round(ordered[int(len(ordered) * 0.99)] * 1000, 2),
+            "octets_in": reports * OCTETS_IN,
+            "octets_out": reports * OCTETS_OUT,
+            "seconds": reports * INTERVAL_S,
+        }
+
+
+def main() -> None:
+    """Run from the command line; print the result as one line of JSON."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--host", default="127.0.0.1")
+    parser.add_argument("--port", type=int, required=True)
+    parser.add_argument("--secret", required=True)
+    parser.add_argument("--nas", default="load")
+    parser.add_argument("--sessions", type=int, default=1000)
+    parser.add_argument("--first", type=int, default=0)
+    parser.add_argument("--seconds", type=float, default=10)
+    parser.add_argument("--sockets", type=int, default=4)
+    parser.add_argument("--window", type=int, default=64, help="outstanding requests a socket")
+    parser.add_argument("--rate", type=float, default=0, help="records/s; 0 is as fast as answered")
+    arguments = parser.parse_args()
+    load = Load(arguments)
+    opening = load.open_all()
+    running = load.run(arguments.seconds)
+    print(json.dumps(load.result(opening, running)))
+
+
+if __name__ == "__main__":
+    main()

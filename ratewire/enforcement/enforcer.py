@@ -1,0 +1,194 @@
+"""Carries out enforcement jobs: claims what is due, sends, notes what came of it."""
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from random import Random, SystemRandom
+
+import structlog
+
+from balances.errors import StoreError
+from balances.messages import ClaimedJob, decode_state
+from balances.port import JobQueue
+from radius import dynauth_client
+from radius.clients import Client
+from radius.dynauth import (
+    Advice,
+    Exchange,
+    Outcome,
+    Timers,
+    Verdict,
+    advice,
+    disconnect_request,
+    next_set,
+)
+from radius.identification import Attributes, identification_sets
+from radius.profiles import Profile
+from ratewire.enforcement.decisions import Look, Report, look_at, report_on
+from ratewire.nas import NasDirectory, target_of
+from ratewire.observer import Observer
+from ratewire.outage import Outage
+from ratewire.sweeper import Sweeper, identity_of
+from rating.reservation import slice_seconds
+
+_log = structlog.get_logger(__name__)
+
+#: Jobs carried out at the same time by one enforcer.
+IN_FLIGHT = 256
+
+#: Longer than the longest time between two transmissions (RFC 5080, section 2.2.1: MRT + 10 %).
+LEASE_MS = 25_000
+
+#: The longest sleep between two looks when no notice comes.
+LONGEST_WAIT_S = 0.25
+
+_CONTINUE = (Advice.NEXT_SET, Advice.WITHOUT_NAS, Advice.MORE_IDENTIFIERS)
+
+
+class Enforcer:
+    """Any number of them may run; a job is leased to one at a time."""
+
+    def __init__(
+        self,
+        jobs: JobQueue,
+        sweeper: Sweeper,
+        directory: Callable[[], NasDirectory],
+        observer: Observer,
+        *,
+        clock_ms: Callable[[], int],
+        random: Random | None = None,
+        timers: Timers | None = None,
+    ) -> None:
+        """`directory` returns the NASes that are configured now."""
+        self._jobs = jobs
+        self._sweeper = sweeper
+        self._directory = directory
+        self._observer = observer
+        self._clock_ms = clock_ms
+        self._random = random or SystemRandom()
+        self._timers = timers or Timers()
+        self._tasks: set[asyncio.Task[None]] = set()
+
+    async def run(self, stop: asyncio.Event, wait: Callable[[float], Awaitable[object]]) -> None:
+        """Carry out jobs until `stop` is set, then let those in flight end.
+
+        `wait` sleeps so many seconds, or until there is a notice.
+        """
+        outage = Outage("the enforcer's store")
+        while not stop.is_set():
+            pause = LONGEST_WAIT_S
+            try:
+                pause = min(await self.step(), LONGEST_WAIT_S)
+                outage.works()
+            except StoreError as error:
+                outage.failed(error)
+                pause = 1.0
+            await wait(max(pause, 0.001))
+        for task in self._tasks:
+            task.cancel()  # its lease runs out, and another enforcer goes on
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+
+    async def step(self) -> float:
+        """Claim what is due and begin it; return the seconds until the next job is due."""
+        room = IN_FLIGHT - len(self._tasks)
+        if room <= 0:
+            return LONGEST_WAIT_S
+        claim = await self._jobs.claim_jobs(room, LEASE_MS)
+        for job in claim.jobs:
+            task = asyncio.create_task(self._carry_out(job, claim.now_ms))
+            self._tasks.add(task)
+            task.add_done_callback(self._tasks.discard)
+        if claim.next_ms is None:
+            return LONGEST_WAIT_S
+        return max(0.0, (claim.next_ms - claim.now_ms) / 1000)
+
+    async def drain(self) -> None:
+        """Wait for the jobs in flight."""
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+
+    async def _carry_out(self, job: ClaimedJob, now_ms: int) -> None:
+        try:
+            await self._look(job, now_ms)
+        except StoreError as error:
+            # Its lease runs out, and it is claimed again.
+            _log.warning("a job is left to its lease", job=job.uid, error=str(error))
+        except Exception:  # noqa: BLE001 - one job's fault must not end the others; it is logged whole
+            _log.exception("a job failed", job=job.uid, session=job.session)
+
+    async def _look(self, job: ClaimedJob, now_ms: int) -> None:
+        state = decode_state(job.stored.state)
+        following = look_at(job, now_ms, slice_seconds(state.pace) * 1000)
+        if following.look is Look.SEND:
+            await self._send(job)
+        elif following.look is Look.CLOSE:
+            await self._sweeper.close_lost(job.session, identity_of(job.stored).nas)
+        else:
+            await self._jobs.report_job(
+                job.uid, job.state, "awaiting the Stop", 0, following.again_ms
+            )
+
+    async def _send(self, job: ClaimedJob) -> None:
+        identity = identity_of(job.stored)
+        directory = self._directory()
+        client = directory.client(identity.client)
+        if client is None:
+            await self._note(job, Report("refused", "no such NAS client", 0, 600_000, alert=True))
+            return
+        profile = directory.profile(client)
+        sets = identification_sets(identity, profile.disconnect.identify)
+        if not sets:
+            await self._note(
+                job, Report("refused", "nothing identifies it", 0, 600_000, alert=True)
+            )
+            return
+        tried: int | None = 0
+        attempts = job.attempts
+        while True:
+            verdict = await self._exchange(job, client, profile, identity.source_host, sets[tried])
+            attempts += verdict.transmissions
+            self._observer.count(f"disconnect_{verdict.outcome.value}")
+            if verdict.outcome is Outcome.CANCELLED:
+                return
+            follow = advice(verdict, sent_before=job.attempts > 0)
+            following = next_set(sets, tried, follow) if follow in _CONTINUE else None
+            if following is None:
+                await self._note(job, report_on(verdict, follow, attempts))
+                return
+            tried = following
+
+    async def _exchange(
+        self,
+        job: ClaimedJob,
+        client: Client,
+        profile: Profile,
+        source_host: str,
+        identification: Attributes,
+    ) -> Verdict:
+        request = disconnect_request(
+            identification,
+            identifier=self._random.randrange(256),
+            secret=client.secret,
+            rules=profile.coa,
+            event_time=self._clock_ms() // 1000,
+        )
+        exchange = Exchange(request, client.secret, self._random, self._timers)
+        target = target_of(client, profile, source_host)
+
+        async def cause_holds() -> bool:
+            return await self._jobs.may_transmit(job.uid, LEASE_MS)
+
+        return await dynauth_client.send(
+            (target.host, target.port), exchange, before_transmit=cause_holds
+        )
+
+    async def _note(self, job: ClaimedJob, report: Report) -> None:
+        if report.alert:
+            self._observer.count("disconnect_alerts")
+            _log.error(
+                "a session cannot be cut",
+                session=job.session,
+                result=report.result,
+                error_cause=report.error_cause,
+            )
+        await self._jobs.report_job(
+            job.uid, report.state, report.result, report.error_cause, report.again_ms
+        )

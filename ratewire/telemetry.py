@@ -1,0 +1,62 @@
+"""Metrics of one process, in the files of prometheus_client's multi-process mode.
+
+The HTTP role reads the files of all processes. So a process that was killed leaves its counts, and
+the hot path pays a few increments a batch.
+"""
+
+from prometheus_client import Counter, Histogram
+
+_STAGE_BUCKETS = (
+    0.0005, 0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1.0, 2.0, 5.0, 10.0,
+)  # fmt: skip
+
+_EVENTS = Counter(
+    "ratewire_events",
+    "What happened, by role and kind: records by finding, retries, sweeps, disconnects",
+    ["role", "event"],
+)
+_STAGES = Histogram(
+    "ratewire_stage_seconds",
+    "How long a batch spent in a stage",
+    ["role", "stage"],
+    buckets=_STAGE_BUCKETS,
+)
+_DATAGRAMS = Counter(
+    "ratewire_radius_datagrams",
+    "RADIUS datagrams by outcome: answered, duplicate, or the reason why they were dropped",
+    ["port", "outcome"],
+)
+
+
+class Telemetry:
+    """ratewire.observer.Observer, for Prometheus."""
+
+    def __init__(self, role: str) -> None:
+        self._role = role
+        self._events: dict[str, Counter] = {}
+        self._stages: dict[str, Histogram] = {}
+        self._datagrams: dict[tuple[str, str], tuple[Counter, int]] = {}
+
+    def count(self, what: str, by: int = 1) -> None:
+        """Note that something happened so many times."""
+        if by:
+            counter = self._events.get(what)
+            if counter is None:
+                counter = self._events[what] = _EVENTS.labels(self._role, what)
+            counter.inc(by)
+
+    def stage(self, name: str, seconds: float) -> None:
+        """Note how long a batch spent in a stage."""
+        histogram = self._stages.get(name)
+        if histogram is None:
+            histogram = self._stages[name] = _STAGES.labels(self._role, name)
+        histogram.observe(seconds)
+
+    def datagrams(self, port: str, outcome: str, total: int) -> None:
+        """Bring the count of an outcome up to `total`, which only grows in this process."""
+        counter, before = self._datagrams.get((port, outcome), (None, 0))
+        if counter is None:
+            counter = _DATAGRAMS.labels(port, outcome)
+        if total > before:
+            counter.inc(total - before)
+        self._datagrams[port, outcome] = (counter, total)
