@@ -24,11 +24,11 @@ MAX_STEP_ENTRIES = 255
 
 def account_of(account: str, value: bytes) -> Account:
     """Return the account packed in `value`. Raises StoreRefused for an unknown layout."""
-    layout, flags, balance, reserved, limit, minimum, rating, charged, moved, currency = (
-        _ACCOUNT.unpack_from(value)
+    if len(value) != _ACCOUNT.size or value[0] != 1:
+        raise StoreRefused(f"account {account!r} has an unknown layout: {value[:80]!r}")
+    _layout, flags, balance, reserved, limit, minimum, rating, charged, moved, currency = (
+        _ACCOUNT.unpack(value)
     )
-    if layout != 1:
-        raise StoreRefused(f"account {account!r} has layout {layout}, known is 1")
     return Account(
         account,
         currency.decode("ascii"),
@@ -58,9 +58,9 @@ def status_flags(*, suspended: bool, closed: bool) -> int:
 
 def session_of(value: bytes) -> StoredSession:
     """Return the session packed in `value`. Raises StoreRefused for an unknown layout."""
-    layout, flags, version, held, seen_ms, _wake, quiet, uid, length = _SESSION.unpack_from(value)
-    if layout != 1:
-        raise StoreRefused(f"a session has layout {layout}, known is 1")
+    if len(value) < _SESSION.size or value[0] != 1:
+        raise StoreRefused(f"a session has an unknown layout: {value[:80]!r}")
+    _layout, flags, version, held, seen_ms, _wake, quiet, uid, length = _SESSION.unpack_from(value)
     at = _SESSION.size + length
     return StoredSession(
         uid,

@@ -143,8 +143,8 @@ end
 function Batch:refused(i, status)
   local key, at = self.session_keys[i], self.account_at[self.args[self.steps[i] + 2]]
   local a = self.accounts[at]
-  return { status, self.staged[key] or self.sessions[i],
-    a and a.touched and account_value(a) or self.account_values[at] }
+  return { status, self.staged[key] or session_or_false(self.sessions[i]) or false,
+    a and a.touched and account_value(a) or account_or_false(self.account_values[at]) }
 end
 
 function Batch:append(field, entry)

@@ -80,14 +80,24 @@ local function cause_holds(p, job, now)
   return is_later(job, now) and 'later' or 'hold', value
 end
 
+-- The session under a key, as its value and a table; nil if it is not there, false for the table if
+-- it is not understood (or no session at all).
+local function session_at(key)
+  local ok, value = pcall(redis.call, 'GET', key)
+  if not ok then return nil, false end
+  if not value then return nil, nil end
+  local understood, s = session_or_false(value)
+  if not understood then return nil, false end
+  return value, s
+end
+
 -- Which of an account's open sessions to wake: all, those to be cut, those that hold something.
 local ALL, CUTTING_ONES, HOLDING_ONES = 'a', 'c', 'h'
 
 -- Mark a session to be given a new grant, now, if it is open and one of those that are meant.
 local function wake_session(j, p, member, now, which)
   local key = p .. ':s:' .. member
-  local value = redis.call('GET', key)
-  local s = value and session_of(value)
+  local value, s = session_at(key)
   if not s or not has(s.flags, OPEN) then return end
   if which == CUTTING_ONES and not has(s.flags, CUTTING) then return end
   if which == HOLDING_ONES and s.held == 0 then return end
@@ -103,12 +113,22 @@ local function wake_account(j, p, id, which)
   j:zadd(p .. ':regrants', 0, which .. id)
 end
 
+-- The verdict on a job (see cause_holds; 'ended' also if there is no such job), the job, and the value
+-- of its session.
+local function job_verdict(p, uid, now)
+  local job = job_of(p, uid)
+  if not job then return 'ended' end
+  local verdict, value = cause_holds(p, job, now)
+  return verdict, job, value
+end
+
 -- jobs_claim: take the jobs that are due, for a lease.
 --
 -- args     now, most jobs, lease (ms)
 -- returns  { now, due time of the next job or -1, { uid, attempts, cause, session key,
 --            session value, job state } per job to transmit }
 -- A job whose cause is gone is not returned: its session is given a new grant, which ends the job.
+-- One that is not understood is put off, so that it does not keep others waiting.
 local function jobs_claim(keys, args)
   local p = keys[1]
   local now = clock(args[1])
@@ -119,10 +139,10 @@ local function jobs_claim(keys, args)
   atomically(function(j)
     local due = redis.call('ZRANGEBYSCORE', p .. ':jobs', '-inf', now, 'LIMIT', 0, args[2])
     for _, uid in ipairs(due) do
-      local job = job_of(p, uid)
-      local verdict, value = 'ended', nil
-      if job then verdict, value = cause_holds(p, job, now) end
-      if verdict == 'hold' then
+      local ok, verdict, job, value = pcall(job_verdict, p, uid, now)
+      if not ok then
+        j:zadd(p .. ':jobs', now + lease, uid)
+      elseif verdict == 'hold' then
         j:zadd(p .. ':jobs', now + lease, uid)
         claimed[#claimed + 1] = { uid, tonumber(job.attempts), job.cause, job.session, value, job.state }
       elseif verdict == 'credit' then

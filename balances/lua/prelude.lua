@@ -11,6 +11,7 @@
 
 local MAX = 9007199254740991
 local ACCOUNT = '>BBi8i8i8i8I8I8I8c3'
+local ACCOUNT_SIZE = struct.size(ACCOUNT)
 local SESSION = '>BBI8i8I8I8I4c16I2c0'
 
 local UNLIMITED, SUSPENDED, CLOSED = 1, 2, 4   -- account flags
@@ -45,6 +46,19 @@ local function session_of(value)
   return s
 end
 
+-- Values as they are, or false for what this library does not understand: of another layout, or
+-- damaged. One such value must not fail a whole batch; what is done about it is refused at the commit.
+local function account_or_false(value)
+  return value and #value == ACCOUNT_SIZE and string.byte(value) == 1 and value
+end
+
+local function session_or_false(value)
+  if not value then return false end
+  local ok, s = pcall(session_of, value)
+  if ok then return value, s end
+  return false
+end
+
 local function session_value(flags, version, held, seen, wake, quiet, uid, account, state)
   return struct.pack(SESSION, 1, flags, version, held, seen, wake, quiet, uid, #account, account)
     .. state
@@ -69,11 +83,13 @@ local function hex(octets)
   return (string.gsub(octets, '.', function(c) return string.format('%02x', string.byte(c)) end))
 end
 
+local EMPTY = 'EMPTY the store holds no books: initialise or rebuild it'
+
 -- The partition's books, or an error: FENCED while balances are being rebuilt, EMPTY when nobody
 -- has initialised this store (so that an emptied store is never taken for a new one).
 local function open_books(p)
   local m = redis.call('HMGET', p .. ':meta', 'generation', 'sequence', 'version', 'fence')
-  if not m[1] then error({ err = 'EMPTY the store holds no books: initialise or rebuild it' }) end
+  if not m[1] then error({ err = EMPTY }) end
   if m[4] then error({ err = 'FENCED ' .. m[4] }) end
   return { generation = m[1], sequence = tonumber(m[2]), version = tonumber(m[3]) }
 end

@@ -7,12 +7,15 @@
 --            { { session value or false, index of its account or 0,
 --                subscriber value or false, index of its account or 0 } per record },
 --            { account value or false, ... } }
--- A record of a session that is open gets no subscriber: its state says all. Reads only.
+-- A record of a session that is open gets no subscriber: its state says all. A value that is not
+-- understood is not there; a commit that is computed from that is FAULTY. Reads only.
 
 local function read(keys, args)
   local p = keys[1]
   local now = clock(args[1])
-  local revision = redis.call('HGET', p .. ':meta', 'revision:plans')
+  -- An emptied store must not look like one without subscribers. (The fence keeps nobody from reading.)
+  local meta = redis.call('HMGET', p .. ':meta', 'generation', 'revision:plans')
+  if not meta[1] then error({ err = EMPTY }) end
   local nas_count = tonumber(args[2])
   local boots = {}
   if nas_count > 0 then boots = redis.call('HMGET', p .. ':boots', unpack(args, 3, 2 + nas_count)) end
@@ -35,8 +38,8 @@ local function read(keys, args)
   local records = {}
   local subscriber_keys, asked_by, asked = {}, {}, 0
   for i = 1, n do
-    local record = { sessions[i], 0, false, 0 }
-    local s = sessions[i] and session_of(sessions[i])
+    local value, s = session_or_false(sessions[i])
+    local record = { value, 0, false, 0 }
     if s then record[2] = account_index(s.account) end
     local user = args[first + 2 * i - 1]
     if user ~= '' and not (s and has(s.flags, OPEN)) then
@@ -48,12 +51,15 @@ local function read(keys, args)
   end
   local subscribers = get_many(subscriber_keys, asked)
   for k = 1, asked do
-    if subscribers[k] then
+    local ok, subscriber = pcall(cmsgpack.unpack, subscribers[k])
+    if ok and type(subscriber) == 'table' and type(subscriber[1]) == 'string' then
       asked_by[k][3] = subscribers[k]
-      asked_by[k][4] = account_index(cmsgpack.unpack(subscribers[k])[1])
+      asked_by[k][4] = account_index(subscriber[1])
     end
   end
-  return { now, revision or '0', boots, records, get_many(account_keys, accounts) }
+  local values = get_many(account_keys, accounts)
+  for i = 1, accounts do values[i] = account_or_false(values[i]) end
+  return { now, meta[2] or '0', boots, records, values }
 end
 
 redis.register_function({ function_name = 'ratewire_1_read', callback = read, flags = { 'no-writes' } })

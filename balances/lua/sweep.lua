@@ -40,9 +40,11 @@ local function due(keys, args)
   local members = redis.call('ZRANGEBYSCORE', p .. ':wake', '-inf', now, 'LIMIT', 0, args[2])
   for _, member in ipairs(members) do
     local key = p .. ':s:' .. member
-    local value = redis.call('GET', key)
-    local s = value and session_of(value)
-    if not s or not has(s.flags, OPEN) then
+    local value, s = session_at(key)
+    if s == false then
+      -- Not understood: looked at again later, so that it does not keep others waiting.
+      redis.call('ZADD', p .. ':wake', now + tonumber(args[3]), member)
+    elseif not s or not has(s.flags, OPEN) then
       redis.call('ZREM', p .. ':wake', member)
     elseif has(s.flags, REGRANT) or s.seen + s.quiet * 1000 <= now then
       redis.call('ZADD', p .. ':wake', now + tonumber(args[3]), member)
