@@ -126,19 +126,35 @@ local function restart(keys, args)
   return 1
 end
 
--- publish: replace what listeners read of the plans or the NASes, unless a newer one is there.
+-- publish: replace what listeners read of the plans or the NASes, unless this revision or a newer one
+-- is there.
 --
 -- args     what ('plans' or 'nas'), revision, then field and value, alternating
 -- returns  the revision that is there now
+local PUBLISHED = { plans = true, nas = true }
+
+-- HSET of any number of fields: unpack() has a limit.
+local function set_fields(write, key, flat, first)
+  for at = first, #flat, 4000 do
+    write('HSET', key, unpack(flat, at, math.min(at + 3999, #flat)))
+  end
+end
+
 local function publish(keys, args)
-  local p = keys[1]
-  local field = 'revision:' .. args[1]
-  local there = tonumber(redis.call('HGET', p .. ':meta', field) or '-1')
-  if there >= tonumber(args[2]) then return there end
-  local key = p .. ':' .. args[1]
-  redis.call('DEL', key)
-  for i = 3, #args, 2 do redis.call('HSET', key, args[i], args[i + 1]) end
-  redis.call('HSET', p .. ':meta', field, args[2])
+  local p, what = keys[1], args[1]
+  if not PUBLISHED[what] then
+    error({ err = 'REFUSED ' .. what .. ' cannot be published: plans and nas can' })
+  end
+  local meta, field, key = p .. ':meta', 'revision:' .. what, p .. ':' .. what
+  local there = redis.call('HGET', meta, field)
+  if there and tonumber(there) >= tonumber(args[2]) then return tonumber(there) end
+  local before = redis.call('HGETALL', key)
+  atomically(function(j)
+    j:write(function() set_fields(redis.call, key, before, 1) end, 'DEL', key)
+    set_fields(function(...) j:write({ 'DEL', key }, ...) end, key, args, 3)
+    j:write(there and { 'HSET', meta, field, there } or { 'HDEL', meta, field },
+      'HSET', meta, field, args[2])
+  end)
   return tonumber(args[2])
 end
 
