@@ -11,7 +11,7 @@
 
 local MAX = 9007199254740991
 local ACCOUNT = '>BBi8i8i8i8I8I8I8c3'
-local ACCOUNT_SIZE = struct.size(ACCOUNT)
+local ACCOUNT_SIZE = 61  -- octets
 local SESSION = '>BBI8i8I8I8I4c16I2c0'
 
 local UNLIMITED, SUSPENDED, CLOSED = 1, 2, 4   -- account flags
