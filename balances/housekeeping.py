@@ -19,6 +19,10 @@ from balances.messages import (
     Totals,
 )
 
+#: Longest wait for an entry in one call: a client that waits for an answer longer than its timeout
+#: (balances.connection) takes the store for dead.
+_LONGEST_WAIT_MS = 1000
+
 
 class Housekeeping:
     """balances.port.Sweeps and JobQueue."""
@@ -102,7 +106,7 @@ class StreamAndBooks:
         self, position: Position, count: int, wait_ms: int = 0
     ) -> list[StreamEntry]:
         after = f"{position.generation}-{position.sequence}"
-        wait = ("BLOCK", wait_ms) if wait_ms else ()
+        wait = ("BLOCK", min(wait_ms, _LONGEST_WAIT_MS)) if wait_ms else ()
         answer = await self._connection.command(
             "XREAD", "COUNT", count, *wait, "STREAMS", f"{self._connection.prefix}:settle", after
         )

@@ -68,20 +68,21 @@ class Store:
         return Snapshot(now_ms, int(revision), boots, found)
 
     async def commit(self, steps: Sequence[Step], loose: Sequence[bytes] = ()) -> CommitResult:
-        nas_index: dict[str, int] = {}
+        # Steps of one NAS may come from different reads, so they may expect different marks.
+        expected: dict[tuple[str, int | None], int] = {}
         marks: list[str] = []
         body: list[bytes | str] = []
         for step in steps:
-            index = nas_index.get(step.nas)
+            index = expected.get((step.nas, step.expected_boot))
             if index is None:
-                index = nas_index[step.nas] = len(nas_index) + 1
-                expected = step.expected_boot
-                marks += (step.nas, "" if expected is None else str(expected))
+                index = expected[step.nas, step.expected_boot] = len(expected) + 1
+                mark = step.expected_boot
+                marks += (step.nas, "" if mark is None else str(mark))
             body += layout.step_arguments(step, index)
         now_ms, outcomes = await self._connection.call(
             "commit",
             self._connection.clock,
-            len(nas_index),
+            len(expected),
             *marks,
             len(loose),
             *loose,
