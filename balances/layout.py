@@ -21,6 +21,9 @@ _STEP_OPEN, _STEP_REGRANT_ONLY = 1, 2
 #: Most entries of one step: the count is one octet.
 MAX_STEP_ENTRIES = 255
 
+#: Most steps of one commit, and most entries of all of them and loose ones together.
+MAX_STEPS, MAX_ENTRIES = 1000, 2500
+
 
 def account_of(account: str, value: bytes) -> Account:
     """Return the account packed in `value`. Raises StoreRefused for an unknown layout."""
@@ -78,6 +81,8 @@ def session_of(value: bytes) -> StoredSession:
 
 def step_arguments(step: Step, nas_index: int) -> tuple[bytes | str, ...]:
     """Return a step as the commit function takes it; `nas_index` counts from 1."""
+    assert len(step.uid) == 16, step.uid
+    assert len(step.entries) <= MAX_STEP_ENTRIES, len(step.entries)
     fixed = _STEP.pack(
         len(step.entries),
         nas_index,

@@ -24,6 +24,9 @@ local STEP_OPEN, STEP_REGRANT_ONLY = 1, 2
 local STALE_SESSION, NO_ACCOUNT, STALE_RATING, STALE_CREDIT, STALE_BOOT, BOUND, FAULTY =
   1, 2, 3, 4, 5, 6, 7
 
+-- What one command can take: Lua passes some 8,000 values. layout.py knows these bounds too.
+local MAX_STEPS, MAX_ENTRIES = 1000, 2500
+
 local LATE_WINDOW_MS = 7 * 24 * 3600 * 1000
 
 -- Which of the batch's NASes have had an Accounting-On or -Off since they were read.
@@ -258,6 +261,11 @@ local function commit(keys, args)
   local n
   batch.steps, n, batch.session_keys, batch.account_keys, batch.account_count, batch.account_at =
     layout_steps(p, args, at + 1 + loose)
+  local entries = #args - at - 4 * n
+  if n > MAX_STEPS or entries > MAX_ENTRIES then
+    error({ err = string.format('REFUSED a commit of %d steps and %d entries: at most %d and %d',
+      n, entries, MAX_STEPS, MAX_ENTRIES) })
+  end
   batch.sessions = get_many(batch.session_keys, n)
   batch.account_values = get_many(batch.account_keys, batch.account_count)
 
