@@ -6,6 +6,7 @@ import msgspec
 
 from balances import layout
 from balances.connection import Connection
+from balances.errors import StoreRefused
 from balances.messages import Account, RestoredSession, Subscriber
 
 _pack = msgspec.msgpack.Encoder().encode
@@ -20,7 +21,14 @@ class Restoration:
     def __init__(self, connection: Connection) -> None:
         self._connection = connection
 
+    async def _require_fence(self) -> None:
+        """Before anything that the library's own functions do not do, and so do not refuse."""
+        fence = await self._connection.command("HGET", f"{self._connection.prefix}:meta", "fence")
+        if fence is None:
+            raise StoreRefused("books are restored behind a fence only")
+
     async def restart(self, generation: int) -> None:
+        await self._require_fence()
         prefix = self._connection.prefix
         # The prefix has a hash tag in braces, which are no wildcards; brackets and stars are.
         for pattern in _CLEARED:
@@ -56,6 +64,7 @@ class Restoration:
         await self._connection.call("restore_accounts", *packed)
 
     async def restore_subscribers(self, subscribers: Sequence[tuple[str, Subscriber]]) -> None:
+        await self._require_fence()
         if not subscribers:
             return
         pairs: list[bytes | str] = []
