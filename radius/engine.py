@@ -1,0 +1,197 @@
+"""The accounting server without its sockets: datagrams in at `now`, requests and replies out.
+
+The engine verifies, recognises retransmissions, decodes, and answers what needs nobody else
+(Status-Server, status types that concern no session). Everything else becomes a `Request` that its
+owner either answers, once its effect is durable (RFC 2866 s2), or abandons.
+"""
+
+from collections import Counter
+from collections.abc import Sequence
+from enum import Enum
+
+import msgspec
+
+from radius import packet
+from radius.attributes import MESSAGE_AUTHENTICATOR, PROXY_STATE
+from radius.clients import Client, ClientTable
+from radius.decode import IgnoredStatus, decode
+from radius.duplicates import Duplicate, Key, ReplyCache
+from radius.packet import Code, Fault
+from radius.records import AccountingRecord
+
+Address = tuple[str, int, *tuple[object, ...]]
+"""Host and port, and whatever else the caller needs to send a reply there."""
+
+
+class PortKind(Enum):
+    """What a port serves, which decides the packet codes it takes and gives."""
+
+    ACCOUNTING = "acct"
+    AUTHENTICATION = "auth"
+
+
+class Request(msgspec.Struct, frozen=True, gc=False):
+    """One verified Accounting-Request that waits for `Engine.answer` or `Engine.abandon`."""
+
+    record: AccountingRecord
+    client: Client
+    address: Address
+    identifier: int
+    authenticator: bytes
+    proxy_states: tuple[bytes, ...]
+
+    @property
+    def key(self) -> Key:
+        """The key under which the reply cache knows this request."""
+        return (self.address[0], self.address[1], self.identifier)
+
+
+class Intake(msgspec.Struct, gc=False):
+    """What came of a batch of datagrams."""
+
+    requests: list[Request]
+    """In order of arrival."""
+    replies: list[tuple[bytes, Address]]
+    """To be sent at once: cached replies to duplicates, Status-Server, ignored status types."""
+    faults: list[tuple[Fault, Address]]
+    """What was dropped and why, for a log; already counted in `Engine.drops`."""
+
+
+class Engine:
+    """One RADIUS port. Not safe for use by several threads; each worker has its own.
+
+    `drops` counts what became no request, by reason. Without an answer (RFC 2865 s3, RFC 2866 s3):
+    `unknown_client`, `malformed`, `unsupported_code`, `bad_authenticator`,
+    `bad_message_authenticator`, `duplicate_in_flight`, `access_not_served`,
+    `refused_<attribute>_<what>`. Acknowledged, and no further use: `ignored_status`.
+    `answers` counts the other replies that the engine gave by itself: `duplicate` (the cached
+    reply) and `status_server`.
+    """
+
+    def __init__(
+        self,
+        port_kind: PortKind,
+        clients: ClientTable,
+        *,
+        reply_lifetime_ms: int = 30_000,
+        reply_capacity: int = 65_536,
+    ) -> None:
+        self.port_kind = port_kind
+        self.drops: Counter[str] = Counter()
+        self.answers: Counter[str] = Counter()
+        self._clients = clients
+        self._cache = ReplyCache(lifetime_ms=reply_lifetime_ms, capacity=reply_capacity)
+
+    def replace_clients(self, clients: ClientTable) -> None:
+        """Use another client table from the next datagram on."""
+        self._clients = clients
+
+    @property
+    def requests_remembered(self) -> int:
+        """How many requests and replies the reply cache holds."""
+        return len(self._cache)
+
+    def receive(self, datagrams: Sequence[tuple[bytes, Address]], now_ms: int) -> Intake:
+        """Take datagrams that arrived at `now_ms`, Unix milliseconds.
+
+        Nothing that a datagram contains makes this raise: what cannot be used is counted and
+        reported, and changes nothing else.
+        """
+        intake = Intake([], [], [])
+        for datagram, address in datagrams:
+            outcome = self._take(datagram, address, now_ms)
+            if isinstance(outcome, Request):
+                intake.requests.append(outcome)
+            elif isinstance(outcome, bytes):
+                intake.replies.append((outcome, address))
+            else:
+                self.drops[outcome.reason] += 1
+                intake.faults.append((outcome, address))
+        return intake
+
+    def answer(self, request: Request, now_ms: int) -> tuple[bytes, Address]:
+        """The Accounting-Response to a request, and where it goes; duplicates get the same."""
+        reply = packet.accounting_response(
+            request.identifier, request.authenticator, request.proxy_states, request.client.secret
+        )
+        self._cache.finish(request.key, request.authenticator, reply, now_ms)
+        return reply, request.address
+
+    def abandon(self, request: Request) -> None:
+        """Give a request up without an answer: its retransmission will be a new request."""
+        self._cache.release(request.key, request.authenticator)
+
+    def _take(self, datagram: bytes, address: Address, now_ms: int) -> Request | bytes | Fault:
+        client = self._clients.find(address[0])
+        if client is None:
+            return _UNKNOWN_CLIENT
+        octets = packet.frame(datagram)
+        if isinstance(octets, Fault):
+            return octets
+        code = octets[0]
+        if code == Code.ACCOUNTING_REQUEST and self.port_kind is PortKind.ACCOUNTING:
+            return self._take_accounting(octets, client, address, now_ms)
+        if code == Code.STATUS_SERVER:
+            return self._answer_status(octets, client)
+        if code == Code.ACCESS_REQUEST and self.port_kind is PortKind.AUTHENTICATION:
+            return _ACCESS_NOT_SERVED
+        return _UNSUPPORTED_CODE
+
+    def _take_accounting(
+        self, octets: bytes, client: Client, address: Address, now_ms: int
+    ) -> Request | bytes | Fault:
+        secret = client.secret
+        if not packet.verify_accounting(octets, secret):
+            return _BAD_AUTHENTICATOR
+        # Before the attributes are looked at: an accounting authenticator is a hash of the whole
+        # packet, so equal authenticators are equal packets.
+        key = (address[0], address[1], octets[1])
+        authenticator = octets[4:20]
+        known = self._cache.find(key, authenticator, now_ms)
+        if known is not None:
+            if known is Duplicate.IN_FLIGHT:
+                return _DUPLICATE_IN_FLIGHT
+            self.answers["duplicate"] += 1
+            return known
+
+        parsed = packet.split(octets)
+        if isinstance(parsed, Fault):
+            return parsed
+        # RFC 3579 s3.3 forbids it in accounting, yet some NAS send it: never asked for, but if
+        # it is there it must be right.
+        if MESSAGE_AUTHENTICATOR in parsed.offsets and not packet.verify_message_authenticator(
+            octets, secret, packet.ZERO_AUTHENTICATOR
+        ):
+            return _BAD_MESSAGE_AUTHENTICATOR
+        record = decode(parsed, client, address[0], address[1], now_ms)
+        if isinstance(record, Fault):
+            return record
+        proxy_states = parsed.values(PROXY_STATE)
+        if isinstance(record, IgnoredStatus):
+            self.drops["ignored_status"] += 1
+            return packet.accounting_response(octets[1], authenticator, proxy_states, secret)
+        self._cache.begin(key, authenticator)
+        return Request(record, client, address, octets[1], authenticator, proxy_states)
+
+    def _answer_status(self, octets: bytes, client: Client) -> bytes | Fault:
+        """RFC 5997: the Message-Authenticator is mandatory; other attributes are not looked at."""
+        parsed = packet.split(octets)
+        if isinstance(parsed, Fault):
+            return parsed
+        authenticator = parsed.authenticator
+        if not packet.verify_message_authenticator(octets, client.secret, authenticator):
+            return _BAD_MESSAGE_AUTHENTICATOR
+        self.answers["status_server"] += 1
+        accounting = self.port_kind is PortKind.ACCOUNTING
+        code = Code.ACCOUNTING_RESPONSE if accounting else Code.ACCESS_ACCEPT
+        return packet.status_response(code, octets[1], authenticator, client.secret)
+
+
+_UNKNOWN_CLIENT = Fault("unknown_client", "source address belongs to no configured client")
+_UNSUPPORTED_CODE = Fault("unsupported_code", "packet code that this port does not take")
+_ACCESS_NOT_SERVED = Fault("access_not_served", "Access-Request, which is not served yet")
+_BAD_AUTHENTICATOR = Fault("bad_authenticator", "Request Authenticator wrong; other secret?")
+_BAD_MESSAGE_AUTHENTICATOR = Fault(
+    "bad_message_authenticator", "Message-Authenticator wrong, missing where needed, or doubled"
+)
+_DUPLICATE_IN_FLIGHT = Fault("duplicate_in_flight", "retransmission of a request in the works")
