@@ -1,0 +1,3 @@
+from tests.radius.loops import run
+
+__all__ = ["run"]
