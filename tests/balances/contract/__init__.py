@@ -1,0 +1,1 @@
+"""What every store must do: the sentences of balances.port, one by one."""
