@@ -111,15 +111,20 @@ class Listener:
         return len(self._tasks)
 
     def kernel_drops(self) -> int | None:
-        """Datagrams lost to a full receive buffer since `start`; None when that is not known."""
-        return self._open_socket.kernel_drops()
+        """Datagrams lost to a full receive buffer since `start`; None when that is not known.
+
+        Not known either before `start` and after `close`.
+        """
+        return None if self._socket is None else self._socket.kernel_drops()
 
     async def close(self, *, timeout_seconds: float = 5.0) -> None:
         """Stop reading, let batches in flight finish and be answered, then close the socket.
 
-        Batches that take longer than `timeout_seconds` are cancelled and abandoned.
+        Batches that take longer than `timeout_seconds` are cancelled and abandoned. To close again,
+        also meanwhile, does no harm.
         """
-        if self._socket is None:
+        bound = self._socket
+        if bound is None:
             return
         self._closing = True
         self._pause()
@@ -128,7 +133,7 @@ class Listener:
             for task in late:
                 task.cancel()
             await asyncio.gather(*late, return_exceptions=True)
-        self._socket.close()
+        bound.close()
         self._socket = None
 
     @property

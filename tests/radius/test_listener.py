@@ -319,6 +319,21 @@ class TestClose:
 
         run(scenario())
 
+    def test_closing_twice_at_once_does_no_harm(self, run: Run) -> None:
+        async def scenario() -> None:
+            handler = HeldHandler()
+            async with listening(handler) as listener:
+                with Nas(listener) as nas:
+                    nas.send(encode())
+                    await handler.batches.get()
+                    closing = [asyncio.create_task(listener.close()) for _ in range(2)]
+                    handler.verdicts.put_nowait(True)
+                    await asyncio.gather(*closing)
+                    assert await nas.receive()
+                assert listener.kernel_drops() is None
+
+        run(scenario())
+
     def test_the_port_is_free_again(self, run: Run) -> None:
         async def scenario() -> None:
             async with listening(durable) as listener:
