@@ -2,7 +2,7 @@
 
 Every field carries its rule in its annotation: `Meta` bounds are checked by msgspec, the `check`
 in `extra` by `config.load`, and `description` completes the sentence "allowed: ...". An optional
-URL or path that is empty counts as not set.
+setting that is empty counts as not set.
 """
 
 from __future__ import annotations
@@ -185,16 +185,16 @@ class SessionsSettings(Struct, frozen=True):
 
 
 class LogSettings(Struct, frozen=True):
-    """What is logged, and how: `auto` is console on a terminal and json elsewhere."""
+    """What is logged, and how. `format` None: console on a terminal and json elsewhere."""
 
     level: Annotated[
         Literal["debug", "info", "warning", "error"],
         Meta(description="debug, info, warning or error"),
     ] = "info"
     format: Annotated[
-        Literal["auto", "console", "json"],
-        Meta(description="auto (console on a terminal, else json), console or json"),
-    ] = "auto"
+        Literal["console", "json"] | None,
+        Meta(description="console or json; empty for console on a terminal, else json"),
+    ] = None
 
 
 class Settings(Struct, frozen=True):

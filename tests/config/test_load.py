@@ -52,6 +52,13 @@ def test_an_empty_url_means_embedded_even_over_a_file(tmp_path: Path) -> None:
     assert load(path, {}).database == DatabaseSettings()
 
 
+def test_the_log_format_is_chosen_by_the_terminal_unless_said() -> None:
+    assert load(None, {}).log.format is None
+    assert load(None, {"RATEWIRE_LOG__FORMAT": "json"}).log.format == "json"
+    fault = faults_of(None, {"RATEWIRE_LOG__FORMAT": "xml"})["log.format"]
+    assert "allowed: console or json" in fault.problem
+
+
 def test_a_text_setting_takes_environment_text_as_it_is() -> None:
     """Words such as `null` or digits are text where text is asked for."""
     assert load(None, {"RATEWIRE_SECRETS__KEY_FILE": "null"}).secrets.key_file == "null"
