@@ -33,7 +33,7 @@ BATCH_ITEMS: Final = 4000
 BATCH_ENTRIES: Final = 4000
 
 #: Between batches that are not full there is a pause: fewer, larger transactions cost less.
-_PAUSE_S: Final = 0.05
+_PAUSE_S: Final = 0.2
 
 #: How long to wait for the next entry; well below the store client's timeout.
 _WAIT_MS: Final = 1000

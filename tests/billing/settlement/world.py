@@ -29,6 +29,16 @@ def metered(currency: str = "EUR", *, price_micros: int = 2_000_000, version: in
     return Plan(f"metered-{currency}", version, Tariff(currency, (rule,)))
 
 
+async def keep_plan(conn: database.Connection, plan: Plan) -> None:
+    """Keep a plan version in Postgres."""
+    await conn.execute(
+        "INSERT INTO plans VALUES ($1, $2, $3, now())",
+        plan.name,
+        plan.version,
+        msgspec.json.encode(plan),
+    )
+
+
 class Books:
     """The store under its ports, on one connection."""
 

@@ -1,0 +1,120 @@
+"""Why a charge is what it is: its lines, computed anew from the plan it was charged under."""
+
+from collections.abc import Iterable
+from datetime import datetime
+from typing import Final
+from uuid import UUID
+
+import msgspec
+
+from billing.database import Connection
+from billing.errors import NotFound
+from billing.sessions.archive import figures
+from billing.statements import load
+from rating.charge import Line, explain_charge
+from rating.plan import Plan
+from rating.quantity import NOTHING, Counters
+from rating.tariff import Tariff
+
+_SQL = load(__package__, "queries.sql")
+_decode_plan: Final = msgspec.json.Decoder(Plan).decode
+
+PlanVersion = tuple[str, int]
+
+
+class ExplainedCharge(msgspec.Struct, frozen=True):
+    """One usage record: what it added, what that was charged, and why.
+
+    `total_micros` is what the session was charged up to and with it. The lines' amounts sum to
+    `charged_micros`.
+    """
+
+    event_at: datetime
+    settled_at: datetime
+    charge_sequence: int
+    seconds: int
+    octets_in: int
+    octets_out: int
+    charged_micros: int
+    total_micros: int
+    lines: tuple[Line, ...]
+
+
+class ExplainedSession(msgspec.Struct, frozen=True):
+    """A session epoch with all its charges; their sum is `charged_micros`, as is the lines'."""
+
+    session_uid: UUID
+    username: str
+    account: str
+    plan: str
+    plan_version: int
+    currency: str
+    charged_micros: int
+    lines: tuple[Line, ...]
+    charges: list[ExplainedCharge]
+
+
+def lines_of(
+    tariff: Tariff, before: Counters, after: Counters, charged_micros: int
+) -> tuple[Line, ...]:
+    """Return the lines of a charge, from the session's counters before and after it.
+
+    A charge that its own tariff does not explain to the micro is a bug: AssertionError.
+    """
+    lines = explain_charge(tariff, before, after)
+    told = sum(line.amount_micros for line in lines)
+    assert told == charged_micros, f"charged {charged_micros} micros, the tariff says {told}"
+    return lines
+
+
+async def plan_versions(conn: Connection, wanted: Iterable[PlanVersion]) -> dict[PlanVersion, Plan]:
+    """Return plans by name and version. Raises NotFound if one is missing."""
+    names = sorted(set(wanted))
+    rows = await conn.fetch(
+        _SQL["plan_versions"], [name for name, _ in names], [version for _, version in names]
+    )
+    plans = {(row["name"], row["version"]): _decode_plan(row["definition"]) for row in rows}
+    for name, version in names:
+        if (name, version) not in plans:
+            raise NotFound(f"version {version} of plan {name} does not exist")
+    return plans
+
+
+async def explain(conn: Connection, session_uid: UUID) -> ExplainedSession:
+    """Return a session epoch with the reasons of each charge. Raises NotFound."""
+    row = await conn.fetchrow(_SQL["session"], session_uid)
+    if row is None:
+        raise NotFound(f"session {session_uid} does not exist")
+    version = (row["plan"], row["plan_version"])
+    tariff = (await plan_versions(conn, [version]))[version].tariff
+    charges: list[ExplainedCharge] = []
+    for record in await conn.fetch(_SQL["records_of_session"], session_uid):
+        usage = Counters(record["seconds"], record["octets_in"], record["octets_out"])
+        after = Counters(
+            record["used_seconds"], record["used_octets_in"], record["used_octets_out"]
+        )
+        charges.append(
+            ExplainedCharge(
+                event_at=record["event_at"],
+                settled_at=record["settled_at"],
+                charge_sequence=record["charge_sequence"],
+                seconds=usage.seconds,
+                octets_in=usage.octets_in,
+                octets_out=usage.octets_out,
+                charged_micros=record["charged_micros"],
+                total_micros=record["total_micros"],
+                lines=lines_of(tariff, after - usage, after, record["charged_micros"]),
+            )
+        )
+    used, charged = figures(row)
+    return ExplainedSession(
+        session_uid=session_uid,
+        username=row["username"],
+        account=row["account_id"],
+        plan=row["plan"],
+        plan_version=row["plan_version"],
+        currency=row["currency"],
+        charged_micros=charged,
+        lines=lines_of(tariff, NOTHING, used, charged),
+        charges=charges,
+    )
