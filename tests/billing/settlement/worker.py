@@ -91,17 +91,17 @@ class Worker:
             lookups = [Lookup(one.key, one.nas, one.username) for one in pending]
             snapshot = await self._store.read(lookups)
             archived = await self._archived(pending, snapshot.found)
-            steps: list[Step] = []
             taken: dict[str, tuple[int, int]] = {}
-            for one, found in zip(pending, snapshot.found, strict=True):
-                known = archived.get(one.key, found)
-                steps.append(self._step(one, known, snapshot.now_ms, taken))
-            outcomes = (await self._store.commit(steps)).outcomes
+            steps = [
+                self._step(one, archived.get(one.key, found), snapshot.now_ms, taken)
+                for one, found in zip(pending, snapshot.found, strict=True)
+            ]
+            outcomes = (await self._store.commit([step for step, _ in steps])).outcomes
             again: list[SessionReport] = []
-            for one, step, outcome in zip(pending, steps, outcomes, strict=True):
-                if outcome.status is Status.COMMITTED:
-                    self.charged += step.charge
-                else:
+            for one, (step, is_booked), outcome in zip(pending, steps, outcomes, strict=True):
+                committed = outcome.status is Status.COMMITTED
+                self.charged += step.charge if committed else 0
+                if not (committed and is_booked):
                     again.append(one)
             if not again:
                 return
@@ -134,36 +134,60 @@ class Worker:
         found = snapshot.found[0]
         assert found.session is not None
         assert found.account is not None
-        state = decode_state(found.session.state)
+        step = self._closing(
+            key,
+            nas,
+            found.session,
+            found.account,
+            phase,
+            _CLOSE_REASONS[phase],
+            snapshot.now_ms,
+            {},
+        )
+        outcome = (await self._store.commit([step])).outcomes[0]
+        assert outcome.status is Status.COMMITTED, outcome
+
+    def _closing(
+        self,
+        key: str,
+        nas: str,
+        stored: StoredSession,
+        account: Account,
+        phase: Phase,
+        reason: str,
+        now_ms: int,
+        taken: dict[str, tuple[int, int]],
+    ) -> Step:
+        """The step that closes a session without a report."""
+        state = decode_state(stored.state)
         meter = close(state.meter, phase)
         closed = entries.Closed(
-            found.session.uid,
-            found.session.account,
-            snapshot.now_ms,
-            _CLOSE_REASONS[phase],
+            stored.uid,
+            account.account,
+            now_ms,
+            reason,
             0,
             meter.last_event,
             meter.used,
             meter.total_micros,
         )
-        step = _commit_step(
+        return _commit_step(
             key,
             nas,
-            found.session.uid,
-            found.session,
-            found.account,
+            stored.uid,
+            stored,
+            account,
             msgspec.structs.replace(state, meter=meter),
             charge=0,
-            taken={},
+            taken=taken,
             plan=self._plans[state.plan],
             packed=[entries.encode(closed)],
         )
-        outcome = (await self._store.commit([step])).outcomes[0]
-        assert outcome.status is Status.COMMITTED, outcome
 
     def _step(
         self, one: SessionReport, found: Found, now_ms: int, taken: dict[str, tuple[int, int]]
-    ) -> Step:
+    ) -> tuple[Step, bool]:
+        """The step for a report, and whether it books it: an epoch ends before the next begins."""
         stored = found.session
         before = None if stored is None else decode_state(stored.state)
         if before is None:
@@ -174,6 +198,12 @@ class Worker:
         pace = Pace(300) if before is None else before.pace
         rated = rate(plan, None if before is None else before.meter, pace, one.report)
         new = rated.finding in (Finding.OPENED, Finding.RESTARTED)
+        if new and stored is not None and stored.open:
+            assert found.account is not None
+            step = self._closing(
+                one.key, one.nas, stored, found.account, Phase.LOST, "restarted", now_ms, taken
+            )
+            return step, False
         account = found.subscriber_account if new or stored is None else found.account
         assert account is not None
         uid = secrets.token_bytes(16) if new or stored is None else stored.uid
@@ -182,10 +212,19 @@ class Worker:
             now_ms, IDENTITY,
         )  # fmt: skip
         packed = _entries(one, uid, account, before, state, rated, now_ms)
-        return _commit_step(
-            one.key, one.nas, uid, stored, account, state,
-            charge=rated.charge_micros, taken=taken, plan=plan, packed=packed,
-        )  # fmt: skip
+        step = _commit_step(
+            one.key,
+            one.nas,
+            uid,
+            stored,
+            account,
+            state,
+            charge=rated.charge_micros,
+            taken=taken,
+            plan=plan,
+            packed=packed,
+        )
+        return step, True
 
 
 def _entries(
