@@ -10,9 +10,10 @@ from radius.clients import Client
 from radius.packet import Fault, Packet, refusal
 from radius.records import AccountingRecord, AcctStatus, text
 
-# Event-Timestamp is believed within these bounds of the arrival. Accounting may be days late
-# (RFC 5080 s2.2.1: a NAS may retry for ever); ahead it can only be by the error of a clock.
-EVENT_PAST_SECONDS = 7 * 86400
+# Event-Timestamp is believed within these bounds of the arrival. Accounting may be very late (RFC
+# 5080 s2.2.1: a NAS may retry for ever), and must then be told from what happened now; but a clock
+# that was never set shows 1970, or the year of its firmware. Ahead it can only be a clock's error.
+EVENT_PAST_SECONDS = 100 * 86400
 EVENT_FUTURE_SECONDS = 300
 
 _RECORDED = frozenset(
