@@ -34,7 +34,7 @@ def account_of(account: str, value: bytes) -> Account:
     )
     return Account(
         account,
-        currency.decode("ascii"),
+        currency.decode("ascii", "replace"),
         balance,
         reserved,
         None if flags & _UNLIMITED else limit,
@@ -67,7 +67,7 @@ def session_of(value: bytes) -> StoredSession:
     at = _SESSION.size + length
     return StoredSession(
         uid,
-        value[_SESSION.size : at].decode(),
+        value[_SESSION.size : at].decode(errors="replace"),
         version,
         bool(flags & _OPEN),
         bool(flags & _CUTTING),

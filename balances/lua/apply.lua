@@ -32,10 +32,12 @@ local function set_limits(a, id, limit, minimum)
 end
 
 -- A currency has its totals from its first account on, be they zero.
-local function open_total(j, p, currency)
-  local field = 'total:' .. currency .. ':balance'
-  if redis.call('HEXISTS', p .. ':meta', field) == 0 then
-    j:write({ 'HDEL', p .. ':meta', field }, 'HSET', p .. ':meta', field, 0)
+local function open_totals(j, p, currency)
+  local key, field = p .. ':meta', 'total:' .. currency .. ':'
+  local balance, reserved, limit = field .. 'balance', field .. 'reserved', field .. 'limit'
+  if redis.call('HEXISTS', key, balance) == 0 then
+    j:write({ 'HDEL', key, balance, reserved, limit },
+      'HSET', key, balance, 0, reserved, 0, limit, 0)
   end
 end
 
@@ -52,7 +54,7 @@ local function apply_one(j, p, a, m, totals)
       moved = 0, currency = m[4] }
     set_limits(a, m[1], m[5], m[6])
     j:write({ 'HINCRBY', p .. ':meta', 'accounts', -1 }, 'HINCRBY', p .. ':meta', 'accounts', 1)
-    open_total(j, p, a.currency)
+    open_totals(j, p, a.currency)
     count(totals, a.currency, 'limit', a.limit)
     count(totals, a.currency, 'limit', -a.minimum)
     return a, nil

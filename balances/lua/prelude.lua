@@ -27,7 +27,7 @@ local function account_of(value)
   local layout
   layout, a.flags, a.balance, a.reserved, a.limit, a.minimum, a.rating, a.charged, a.moved, a.currency =
     struct.unpack(ACCOUNT, value)
-  if layout ~= 1 then error('account layout ' .. layout .. ' is not known') end
+  if layout ~= 1 or #value ~= ACCOUNT_SIZE then error('account layout is not known') end
   return a
 end
 
@@ -41,7 +41,7 @@ local function session_of(value)
   local layout, at
   layout, s.flags, s.version, s.held, s.seen, s.wake, s.quiet, s.uid, s.account, at =
     struct.unpack(SESSION, value)
-  if layout ~= 1 then error('session layout ' .. layout .. ' is not known') end
+  if layout ~= 1 then error('session layout is not known') end
   s.state_at = at
   return s
 end
@@ -207,7 +207,9 @@ local function add_total(j, key, field, amount)
   local down, up, high = '-' .. CARRIED, CARRIED, 1
   if sum < 0 then down, up, high = up, down, -1 end
   j:write({ 'HINCRBY', key, field, up }, 'HINCRBY', key, field, down)
-  j:write({ 'HINCRBY', key, field .. ':high', -high }, 'HINCRBY', key, field .. ':high', high)
+  local before = redis.call('HGET', key, field .. ':high')
+  j:write(before and { 'HSET', key, field .. ':high', before } or { 'HDEL', key, field .. ':high' },
+    'HINCRBY', key, field .. ':high', high)
 end
 
 local function add_totals(j, p, totals)
