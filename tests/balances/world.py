@@ -96,6 +96,10 @@ class World:
         if self.connection is not None:
             self.connection.now_ms = self._now_ms
 
+    def begin_again(self) -> None:
+        """Set the clock to where the test began."""
+        self.pass_ms(START_MS - self._now_ms)
+
     # Accounts and what moves them
 
     async def account(self, account: str = ALICE) -> Account:
