@@ -1,7 +1,6 @@
 """The embedded servers as a whole: who uses them, who stops them, and what survives."""
 
 import asyncio
-import contextlib
 import os
 import pwd
 import signal
@@ -20,7 +19,7 @@ from ratewire.embedded.errors import EmbeddedServersError, ServerStartError
 from ratewire.embedded.locks import FileLock
 from ratewire.embedded.place import SYSTEM_DIRECTORY, find_place
 from ratewire.embedded.postgres import UNFINISHED_PREFIX
-from ratewire.embedded.process import effective_uid, identify
+from ratewire.embedded.process import command_line, effective_uid, identify
 from ratewire.embedded.programs import Programs
 from ratewire.embedded.server_user import ServerUser
 from ratewire.embedded.servers import EmbeddedServers, describe, stop_unused
@@ -95,7 +94,7 @@ async def test_the_servers_are_durable_bounded_and_closed(data_dir: Path) -> Non
             assert server.pid is not None
             assert effective_uid(server.pid) == user.uid != 0
             assert os.getsid(server.pid) == server.pid
-            assert tcp_ports(server.pid) == []
+            assert tcp_ports(server.pid, user) == []
             for directory in (server.data_directory, server.socket_path.parent):
                 status = directory.stat()
                 assert (status.st_uid, status.st_mode & 0o777) == (user.uid, 0o700)
@@ -107,24 +106,23 @@ def user_of(data_dir: Path) -> ServerUser:
     return place.user
 
 
-def tcp_ports(pid: int) -> list[str]:
-    """The local addresses of the TCP sockets that `pid` has open."""
-    sockets: list[str] = []
-    for path in Path(f"/proc/{pid}/fd").iterdir():
-        with contextlib.suppress(FileNotFoundError):  # it may be closed by now
-            sockets.append(str(path.readlink()))
-    tables = [Path(f"/proc/{pid}/net/{name}") for name in ("tcp", "tcp6") if _has_table(name)]
+def tcp_ports(pid: int, user: ServerUser) -> list[str]:
+    """The local addresses of the TCP sockets that `pid`, a process of `user`, has open.
+
+    Asked as that user: root in a container may lack the capability to look at others' files.
+    """
+    listing = ["/bin/ls", "-l", f"/proc/{pid}/fd"]
+    links = user.run(listing).stdout.decode()
+    assert "socket:[" in links, "the servers' own sockets are among them"
+    tables = [table for table in map(Path, ("/proc/net/tcp", "/proc/net/tcp6")) if table.exists()]
     rows = [line.split() for table in tables for line in table.read_text().splitlines()[1:]]
-    return [row[1] for row in rows if f"socket:[{row[9]}]" in sockets]
-
-
-def _has_table(name: str) -> bool:
-    return Path(f"/proc/net/{name}").exists()
+    return [row[1] for row in rows if f"socket:[{row[9]}]" in links]
 
 
 def test_the_search_for_tcp_ports_finds_one() -> None:
     with socket.create_server(("127.0.0.1", 0)):
-        assert len(tcp_ports(os.getpid())) == 1
+        ourselves = ServerUser(os.geteuid(), os.getegid())
+        assert len(tcp_ports(os.getpid(), ourselves)) == 1
 
 
 @as_root
@@ -431,8 +429,9 @@ async def test_root_in_a_closed_home(home: Path, programs: Programs) -> None:
         [root] = (home / "system").iterdir()
         for server in servers.status:
             assert server.data_directory.parent == root
-            executable = Path(f"/proc/{server.pid}/exe").readlink()
-            assert executable.is_relative_to(root / "programs")
+            assert server.pid is not None
+            program = Path(command_line(server.pid)[0])
+            assert program.is_relative_to(root / "programs")
     assert modes(data_dir.parent) == before
     (root / "programs" / "valkey-0-postgres-0").mkdir()
     async with use() as servers:
