@@ -1,0 +1,1 @@
+"""What staff look at: records that could not be rated, anomalies, parked entries, enforcement."""
