@@ -13,6 +13,7 @@ local MAX = 9007199254740991
 local ACCOUNT = '>BBi8i8i8i8I8I8I8c3'
 local ACCOUNT_SIZE = 61  -- octets
 local SESSION = '>BBI8i8I8I8I4c16I2c0'
+local SESSION_FIXED = 56  -- octets before the account's name
 
 local UNLIMITED, SUSPENDED, CLOSED = 1, 2, 4   -- account flags
 local OPEN, CUTTING, REGRANT = 1, 2, 4         -- session flags
@@ -54,9 +55,11 @@ end
 
 local function session_or_false(value)
   if not value then return false end
-  local ok, s = pcall(session_of, value)
-  if ok then return value, s end
-  return false
+  local high, low = string.byte(value, SESSION_FIXED - 1, SESSION_FIXED)  -- the account's length
+  if not low or string.byte(value) ~= 1 or #value < SESSION_FIXED + high * 256 + low then
+    return false
+  end
+  return value, session_of(value)
 end
 
 local function session_value(flags, version, held, seen, wake, quiet, uid, account, state)
