@@ -94,17 +94,19 @@ end
 -- Which of an account's open sessions to wake: all, those to be cut, those that hold something.
 local ALL, CUTTING_ONES, HOLDING_ONES = 'a', 'c', 'h'
 
--- Mark a session to be given a new grant, now, if it is open and one of those that are meant.
+-- Mark a session to be given a new grant, now, if it is open and one of those that are meant. Returns
+-- whether it is.
 local function wake_session(j, p, member, now, which)
   local key = p .. ':s:' .. member
   local value, s = session_at(key)
-  if not s or not has(s.flags, OPEN) then return end
-  if which == CUTTING_ONES and not has(s.flags, CUTTING) then return end
-  if which == HOLDING_ONES and s.held == 0 then return end
+  if not s or not has(s.flags, OPEN) then return false end
+  if which == CUTTING_ONES and not has(s.flags, CUTTING) then return false end
+  if which == HOLDING_ONES and s.held == 0 then return false end
   local flags = has(s.flags, REGRANT) and s.flags or s.flags + REGRANT
   j:write({ 'SET', key, value }, 'SET', key, session_value(flags, s.version, s.held, s.seen, now,
     s.quiet, s.uid, s.account, string.sub(value, s.state_at)))
   j:zadd(p .. ':wake', now, member)
+  return true
 end
 
 -- Ask for an account's sessions to be woken. The sweep does it in parts (sweep.lua), so that no account

@@ -1,24 +1,26 @@
 -- Sessions that need a look without having reported: silent ones, ones to be granted anew, and those
 -- of a NAS that restarted. What is done about them is a commit like any other.
 
--- Wake sessions of accounts that are to be granted anew, about `limit` of them. The score of an
--- account is the cursor among its sessions; waking some twice, after a failure, does no harm.
+-- Wake sessions of accounts that are to be granted anew, about `limit` of them; one that is looked at
+-- and not meant costs a sixteenth. The score of an account is the cursor among its sessions. Waking
+-- some twice, after a failure, does no harm.
 local function wake_waiting(p, now, limit)
   local key = p .. ':regrants'
   while limit > 0 do
     local first = redis.call('ZRANGE', key, 0, 0, 'WITHSCORES')
     if not first[1] then return end
     local which, id = string.sub(first[1], 1, 1), string.sub(first[1], 2)
-    local part = redis.call('SSCAN', p .. ':as:' .. id, first[2], 'COUNT', limit)
+    local part = redis.call('SSCAN', p .. ':as:' .. id, first[2], 'COUNT', math.ceil(limit))
+    limit = limit - 1 / 16
     for _, member in ipairs(part[2]) do
-      wake_session(journal(), p, member, now, which)
+      local woken = wake_session(journal(), p, member, now, which)
+      limit = limit - (woken and 1 or 1 / 16)
     end
     if part[1] == '0' then
       redis.call('ZREM', key, first[1])
     else
       redis.call('ZADD', key, part[1], first[1])
     end
-    limit = limit - math.max(#part[2], 1)
   end
 end
 
