@@ -70,8 +70,9 @@ class Desk:
         currency: str = "EUR",
         postpaid: bool = False,
         users: Sequence[str] = (),
+        relay: bool = True,
     ) -> None:
-        """Create an account with a balance and subscribers, here and in the store."""
+        """Create an account with a balance and subscribers, here and (if relayed) in the store."""
         plan = metered(currency).name
         async with self._pool.acquire() as conn, conn.transaction():
             await conn.execute(
@@ -90,7 +91,8 @@ class Desk:
                 await self._move(conn, PutSubscriber(account, 0, username=username, plan=plan))
         if balance:
             await self.post(account, balance)
-        await self.relay()
+        if relay:
+            await self.relay()
 
     async def post(self, account: str, amount: int) -> None:
         """Post money in (or out), to reach the store with the next relay."""
