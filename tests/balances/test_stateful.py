@@ -453,7 +453,7 @@ def test_random_histories(servers: Servers, kind: str) -> None:
     run_state_machine_as_test(
         OnThisServer,
         settings=settings(
-            max_examples=40,
+            max_examples=25,
             stateful_step_count=40,
             deadline=None,
             suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large],
