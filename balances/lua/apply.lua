@@ -123,7 +123,7 @@ local function apply(keys, args)
     add_totals(j, p, totals)
     j:settle(p, books, {}, 0)
   end)
-  if woken then redis.call('PUBLISH', p .. ':soon', '') end
+  if woken then notify(p) end
   return { now, applied }
 end
 

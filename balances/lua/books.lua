@@ -1,5 +1,15 @@
 -- The books of a partition as a whole: initialise, fence, inspect, restore.
 
+-- The first session version of a generation. Versions are counted from there, by less than 2^40, and
+-- have to stay exact; a session of version 0 is one that is not there.
+local function first_version(generation)
+  local number = tonumber(generation)
+  if not number or number < 1 or number > 8191 then
+    error({ err = 'REFUSED generation ' .. generation .. ': generations are 1 to 8191' })
+  end
+  return number * 2 ^ 40
+end
+
 -- initialise: begin the books of an empty store. Does nothing if there are books.
 --
 -- args     generation
@@ -8,7 +18,7 @@ local function initialise(keys, args)
   local p = keys[1]
   if redis.call('HEXISTS', p .. ':meta', 'generation') == 0 then
     redis.call('HSET', p .. ':meta', 'generation', args[1], 'sequence', 0,
-      'version', tonumber(args[1]) * 2 ^ 40, 'accounts', 0)
+      'version', first_version(args[1]), 'accounts', 0)
   end
   local m = redis.call('HMGET', p .. ':meta', 'generation', 'sequence')
   return { tonumber(m[1]), tonumber(m[2]) }
@@ -125,10 +135,11 @@ end
 local function restart(keys, args)
   local p = keys[1]
   must_be_fenced(p)
+  local version = first_version(args[1])
   local m = redis.call('HMGET', p .. ':meta', 'fence', 'revision:plans', 'revision:nas')
   redis.call('DEL', p .. ':meta', p .. ':wake', p .. ':jobs', p .. ':settle', p .. ':regrants')
   redis.call('HSET', p .. ':meta', 'generation', args[1], 'sequence', 0, 'accounts', 0,
-    'version', tonumber(args[1]) * 2 ^ 40, 'fence', m[1], 'revision:plans', m[2] or 0,
+    'version', version, 'fence', m[1], 'revision:plans', m[2] or 0,
     'revision:nas', m[3] or 0)
   return 1
 end

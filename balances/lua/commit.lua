@@ -286,7 +286,7 @@ local function commit(keys, args)
     add_totals(j, p, batch.totals)
     j:settle(p, books, batch.entries, batch.entry_count)
   end)
-  if batch.soon then redis.call('PUBLISH', p .. ':soon', '') end
+  if batch.soon then notify(p) end
   return { now, outcomes }
 end
 

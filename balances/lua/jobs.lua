@@ -251,7 +251,7 @@ local function job_request(keys, args)
     end
     j:settle(p, books, { 'j', job_event(job_of(p, uid), 'requested', now) }, 2)
   end)
-  redis.call('PUBLISH', p .. ':soon', '')
+  notify(p)
   return uid
 end
 

@@ -182,6 +182,12 @@ local function atomically(body)
   return result
 end
 
+-- Tell those who wait that something became due at once. What was booked stays booked if that fails:
+-- they look by themselves, only later.
+local function notify(p)
+  redis.pcall('PUBLISH', p .. ':soon', '')
+end
+
 -- Totals over all accounts of a currency, kept beside the books for operations to see: a field
 -- total:<currency>:<balance, reserved or limit> each. What a function adds to them is collected in
 -- parts, for a sum of amounts may be beyond what a number here can tell.

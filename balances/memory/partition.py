@@ -7,7 +7,7 @@ from collections.abc import Iterable
 import msgspec
 
 from balances.entries import JOB_FIELD
-from balances.errors import StoreEmpty, StoreFenced
+from balances.errors import StoreEmpty, StoreFenced, StoreRefused
 from balances.memory.agenda import Agenda
 from balances.messages import (
     Account,
@@ -24,6 +24,9 @@ LATE_WINDOW_MS = 7 * 24 * 3600 * 1000
 
 #: Session versions of one generation of the books are below those of the next.
 VERSIONS_PER_GENERATION = 2**40
+
+#: Beyond it versions would not be exact in the server.
+LAST_GENERATION = 2**13 - 1
 
 
 class Wake(enum.Enum):
@@ -129,7 +132,9 @@ class Partition:
             raise StoreFenced(self.fence)
 
     def begin(self, generation: int) -> None:
-        """Begin a generation of the books."""
+        """Begin a generation of the books. Raises StoreRefused beyond the last one."""
+        if not 1 <= generation <= LAST_GENERATION:
+            raise StoreRefused(f"generation {generation}: generations are 1 to {LAST_GENERATION}")
         self.generation, self.sequence = generation, 0
         self.version = generation * VERSIONS_PER_GENERATION
 

@@ -304,8 +304,8 @@ class MemoryStore:
 
     async def restart(self, generation: int) -> None:
         self._require_fence()
-        self._partition.clear()
         self._partition.begin(generation)
+        self._partition.clear()
 
     async def restore_accounts(self, accounts: Sequence[Account]) -> None:
         self._require_fence()

@@ -1,8 +1,10 @@
 """Housekeeping in a server, beside what the contract says."""
 
+from msgspec.structs import replace
+
 from balances.housekeeping import StreamAndBooks
-from balances.messages import Totals
-from tests.balances.world import BEGINNING, World
+from balances.messages import Lookup, Status, Totals
+from tests.balances.world import BEGINNING, World, uid_of
 
 
 async def test_waiting_longer_than_the_client_waits_for_an_answer(server_world: World) -> None:
@@ -18,3 +20,27 @@ async def test_totals_that_were_carried_are_read_as_one(server_world: World) -> 
     await connection.command("HSET", meta, "total:EUR:balance", -5, "total:EUR:balance:high", 3)
     books = await StreamAndBooks(connection).books()
     assert books.totals == {"EUR": Totals(3 * 2**62 - 5, 0, 0)}
+
+
+async def test_one_call_wakes_a_part_of_a_large_account(server_world: World) -> None:
+    """Whatever the number of its sessions, and also where most of them are not meant."""
+    world = server_world
+    await world.fund(10**6)
+    keys = [f"n|{number}" for number in range(900)]
+    step = await world.step("n|0", want=1)
+    steps = [replace(step, session=key, uid=uid_of(key)) for key in keys]
+    assert set(await world.statuses(*steps)) == {Status.COMMITTED}
+    await world.limit(5)
+    assert len((await world.due(limit=10)).sessions) == 10
+    found = (await world.hot.read([Lookup(key, "n") for key in keys])).found
+    assert 10 <= sum(one.session.regrant for one in found if one.session) < 100
+    while (due := await world.due()).sessions:
+        assert due.next_ms is not None
+    await world.cut("n|899")
+    await world.top_up(5)  # means that one alone
+    calls = 1
+    while not (due := await world.due(limit=10)).sessions:
+        assert due.next_ms == due.now_ms
+        calls += 1
+    assert [one.session for one in due.sessions] == ["n|899"]
+    assert calls < 10

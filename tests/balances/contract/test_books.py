@@ -91,6 +91,28 @@ async def test_an_account_with_thousands_of_sessions_is_audited(world: World) ->
     assert (audit.held, audit.sessions) == (900, 900)
 
 
+@pytest.mark.parametrize("generation", [0, 2**13])
+async def test_a_generation_whose_versions_would_not_be_exact_is_refused(
+    empty_world: World, generation: int
+) -> None:
+    with pytest.raises(StoreRefused, match="generations are 1 to 8191"):
+        await empty_world.keeping.initialise(generation)
+    with pytest.raises(StoreEmpty):
+        await empty_world.keeping.books()
+
+
+async def test_versions_of_the_last_generation_are_exact(empty_world: World) -> None:
+    world = empty_world
+    await world.keeping.initialise(2**13 - 1)
+    await world.fund(100)
+    for number in range(4):
+        await world.book(want=1)
+        assert (await world.session()).version >= (2**13 - 1) * 2**40 + number
+    step = await world.step(want=2)
+    assert await world.statuses(step) == [Status.COMMITTED]
+    assert await world.statuses(step) == [Status.STALE_SESSION]
+
+
 # The fence
 
 
