@@ -69,6 +69,25 @@ async def book(
         return Booked(len(items), await batch.park())
 
 
+async def park(
+    conn: Connection, partition: int, parked_at: datetime, refusals: Sequence[Refusal]
+) -> None:
+    """Keep items that are not booked, octet for octet; those that are kept already stay so."""
+    rows = [
+        (
+            refusal.item.position.generation,
+            refusal.item.position.sequence,
+            refusal.item.index,
+            refusal.item.field,
+            refusal.item.value,
+            refusal.error.replace("\0", "\\x00"),
+        )
+        for refusal in refusals
+    ]
+    columns = (list(column) for column in zip(*rows, strict=True))
+    await conn.execute(_SQL["park"], parked_at, partition, *columns)
+
+
 class _Batch:
     """One transaction's work, with what it has to park."""
 
@@ -109,24 +128,8 @@ class _Batch:
     async def park(self) -> int:
         """Write down what was refused; return how many items that are."""
         if self._refusals:
-            await self._conn.copy_records_to_table(
-                "parked_entries",
-                records=[self._parked(refusal) for refusal in self._refusals],
-            )
+            await park(self._conn, self._partition, self._settled_at, self._refusals)
         return len(self._refusals)
-
-    def _parked(self, refusal: Refusal) -> tuple[object, ...]:
-        item = refusal.item
-        return (
-            self._settled_at,
-            self._partition,
-            item.position.generation,
-            item.position.sequence,
-            item.index,
-            item.field,
-            item.value,
-            refusal.error.replace("\0", "\\x00"),
-        )
 
     async def _write(self, settlement: Settlement, items: Sequence[Item]) -> list[Refusal]:
         """Write all of a settlement; return the items that name sessions which are not there."""

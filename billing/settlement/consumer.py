@@ -121,8 +121,13 @@ class Settler:
     async def _settle_once(self, max_entries: int, wait_ms: int) -> int:
         while True:
             at = self._position or await self._reload()
-            entries = await self._stream.entries_after(at, max_entries, wait_ms)
-            fault = _break(at, entries) if entries else await self._silence(at)
+            found = await self._stream.entries_after(at, max_entries, wait_ms)
+            entries = _unbroken(at, found)
+            fault = None
+            if found and not entries:
+                fault = _gap(at, found[0])
+            elif not found:
+                fault = await self._silence(at)
             if fault is not None:
                 # Another settler may have settled, and trimmed, what is missing here.
                 if at != await self._reload():
@@ -241,18 +246,21 @@ def _passes(error: Exception) -> bool:
     return isinstance(error, StoreError | asyncpg.InternalClientError) or unavailable(error)
 
 
-def _break(at: Position, entries: Sequence[StreamEntry]) -> SettlementStopped | None:
-    """Return what is wrong with entries that must follow one another from `at`."""
+def _unbroken(at: Position, found: Sequence[StreamEntry]) -> Sequence[StreamEntry]:
+    """Return the entries that follow one another from `at`: those before the first gap."""
+    for number, entry in enumerate(found):
+        if entry.position != Position(at.generation, at.sequence + 1 + number):
+            return found[:number]
+    return found
+
+
+def _gap(at: Position, found: StreamEntry) -> SettlementStopped:
     expected = Position(at.generation, at.sequence + 1)
-    for entry in entries:
-        if entry.position != expected:
-            return SettlementStopped(
-                f"the stream goes on at {_told(entry.position)}, expected is {_told(expected)}",
-                expected,
-                entry.position,
-            )
-        expected = Position(expected.generation, expected.sequence + 1)
-    return None
+    return SettlementStopped(
+        f"the stream goes on at {_told(found.position)}, expected is {_told(expected)}",
+        expected,
+        found.position,
+    )
 
 
 def _committed_ms(entry: StreamEntry) -> int | None:

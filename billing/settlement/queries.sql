@@ -106,3 +106,12 @@ ON CONFLICT (nas, acct_session_id, username) DO UPDATE SET
         FROM (SELECT excluded.*, 1 AS place UNION ALL SELECT known.*, 2 AS place) AS both_records
         ORDER BY event_at DESC, place LIMIT 1
     )
+
+-- name: park
+-- Items that are not booked, parked at $1, of partition $2: generation, sequence, item, field,
+-- octets, why.
+INSERT INTO parked_entries (parked_at, partition, generation, sequence, item, field, entry, error)
+SELECT $1, $2, parked.*
+FROM unnest($3::integer[], $4::bigint[], $5::integer[], $6::bytea[], $7::bytea[], $8::text[])
+    AS parked
+ON CONFLICT DO NOTHING

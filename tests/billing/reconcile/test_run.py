@@ -4,6 +4,7 @@ import asyncio
 import random
 import struct
 from collections.abc import Awaitable, Callable, Sequence
+from typing import Any
 
 import pytest
 
@@ -115,8 +116,8 @@ async def test_movements_and_charges_between_the_two_readings(
             await desk.open_account(f"late{reports}", 5)
             await desk.post("a2", 9)
 
-    meddled = Interrupted(books, meddle)
-    found = await reconcile(pool, meddled, books.streams, limit_seconds=20)  # type: ignore[arg-type] -- delegates by __getattr__
+    meddled: Any = Interrupted(books, meddle)
+    found = await reconcile(pool, meddled, books.streams, limit_seconds=20)
     assert found.exact, found.drifting
     assert meddled.looks[0] == 8
     assert meddled.looks[1:] == [2, 2, 2], "only what had moved was read again"
@@ -326,10 +327,8 @@ async def test_settlement_is_held_for_a_bounded_time(
         held.set()
         await asyncio.sleep(3600)
 
-    hanging = Interrupted(books, hang)
-    running = asyncio.create_task(
-        reconcile(pool, hanging, books.streams, limit_seconds=1)  # type: ignore[arg-type] -- delegates by __getattr__
-    )
+    hanging: Any = Interrupted(books, hang)
+    running = asyncio.create_task(reconcile(pool, hanging, books.streams, limit_seconds=1))
     await held.wait()
     settling = asyncio.create_task(settler.settle_once(10))
     with pytest.raises(ReconcileUnfinished, match="0 of 8"):

@@ -66,6 +66,10 @@ def stop(session: str, username: str, at: int, octets: int, *, seconds: int = 0)
     )
 
 
+class Unanswered(Exception):
+    """The store lacks the user name of a report, or its account: it cannot be rated now."""
+
+
 class Worker:
     """Books reports in the store as a worker of the listener does.
 
@@ -191,21 +195,22 @@ class Worker:
         stored = found.session
         before = None if stored is None else decode_state(stored.state)
         if before is None:
-            assert found.subscriber is not None, one
+            if found.subscriber is None:
+                raise Unanswered(one.username)
             plan = self._plans[found.subscriber.plan]
         else:
             plan = self._plans[before.plan]
         pace = Pace(300) if before is None else before.pace
         rated = rate(plan, None if before is None else before.meter, pace, one.report)
         new = rated.finding in (Finding.OPENED, Finding.RESTARTED)
-        if new and stored is not None and stored.open:
-            assert found.account is not None
+        if new and stored is not None and stored.open and found.account is not None:
             step = self._closing(
                 one.key, one.nas, stored, found.account, Phase.LOST, "restarted", now_ms, taken
             )
             return step, False
         account = found.subscriber_account if new or stored is None else found.account
-        assert account is not None
+        if account is None:
+            raise Unanswered(one.username)
         uid = secrets.token_bytes(16) if new or stored is None else stored.uid
         state = SessionState(
             one.username, plan.name, plan.version, plan.tariff.currency, rated.meter, rated.pace,

@@ -1,0 +1,1 @@
+"""Rebuild: the store's books written anew from Postgres, whatever became of the store."""

@@ -1,0 +1,39 @@
+-- name: try_lock
+-- Whether this session may rebuild partition $1; held until it is released or the session ends.
+SELECT pg_try_advisory_lock(hashtextextended('ratewire.rebuild', $1))
+
+-- name: unlock
+-- Let others rebuild partition $1.
+SELECT pg_advisory_unlock(hashtextextended('ratewire.rebuild', $1))
+
+-- name: accounts
+-- All accounts, with their balances by the ledger.
+SELECT account_id, currency, status, credit_limit_micros, minimum_balance_micros,
+    movement_sequence, coalesce(balance_micros, 0) AS balance_micros
+FROM customer_billing_accounts AS account
+LEFT JOIN (
+    SELECT account_id, currency, -sum(amount_micros)::bigint AS balance_micros
+    FROM ledger_postings JOIN ledgers USING (ledger)
+    WHERE of_customer
+    GROUP BY account_id, currency
+) AS posted USING (account_id, currency)
+
+-- name: subscribers
+-- Who user names belong to.
+SELECT username, account_id, plan FROM subscribers
+
+-- name: on_the_road
+-- The movements that the store had not applied.
+SELECT account_id, sequence FROM store_outbox
+
+-- name: take_off_the_road
+-- Movements that the rebuilt books contain: accounts $1, sequences $2.
+DELETE FROM store_outbox AS waiting
+USING unnest($1::text[], $2::bigint[]) AS contained (account_id, sequence)
+WHERE waiting.account_id = contained.account_id AND waiting.sequence = contained.sequence
+
+-- name: begin_generation
+-- The books of partition $1 are now of generation $2, of which nothing is settled yet.
+UPDATE settlement_positions
+SET generation = $2, sequence = 0, settled_at = greatest(settled_at, now())
+WHERE partition = $1
