@@ -77,10 +77,12 @@ def unavailable(error: BaseException) -> bool:
     if isinstance(error, asyncpg.PostgresError):
         state = sqlstate(error)
         return state.startswith(_OUTSIDE) or state in _OUTSIDE_STATES
-    # What asyncpg says of a connection that was lost under it; its other InterfaceErrors are bugs.
-    return isinstance(error, asyncpg.InterfaceError) and any(
-        words in str(error) for words in ("connection is closed", "released back to the pool")
-    )
+    # What asyncpg says of a connection that was lost under it: between two statements, and in the
+    # middle of its own bookkeeping. Its other InterfaceErrors are bugs of ours.
+    if isinstance(error, asyncpg.InterfaceError):
+        lost = ("connection is closed", "released back to the pool")
+        return any(words in str(error) for words in lost)
+    return isinstance(error, asyncpg.InternalClientError)
 
 
 def refused(error: BaseException) -> bool:

@@ -100,6 +100,11 @@ async def test_a_connection_that_was_ended_under_us_is_unavailable(pool: Pool) -
         assert unavailable(await error_of(one, "SELECT 1"))
 
 
+def test_a_driver_that_lost_track_of_its_connection_is_unavailable() -> None:
+    # Seen when the server ends a connection between the two halves of a statement.
+    assert unavailable(asyncpg.InternalClientError("cannot switch to state 11"))
+
+
 def test_a_server_that_was_killed_is_unavailable() -> None:
     async def kill_under_a_statement(url: str) -> list[Exception]:
         async with await connect(url, size=2) as pool, pool.acquire() as conn:
