@@ -554,8 +554,10 @@ async def test_a_value_that_is_not_understood_holds_up_no_queue(server_world: Wo
     await command("SET", f"{prefix}:u:odd", "odd")
     await command("DEL", f"{prefix}:j:{uid_of('n|2').hex()}")
     await command("SET", f"{prefix}:j:{uid_of('n|2').hex()}", "odd")
+    await command("ZADD", f"{prefix}:jobs", 1, "0" * 32)
     claim = await world.jobs.claim_jobs(10, LEASE_MS)
     assert [job.session for job in claim.jobs] == ["n|3"]
+    assert await command("ZSCORE", f"{prefix}:jobs", "0" * 32) is None
     assert claim.next_ms == world.now_ms + LEASE_MS
     await world.status(suspended=True)
     assert await world.due_sessions() == ["n|2", "n|3"]

@@ -242,6 +242,7 @@ async def test_each_transmission_is_an_attempt_under_a_new_lease(world: World) -
     assert await world.jobs.may_transmit(UID, LEASE_MS)
     job = await only(world)
     assert (job.state, job.attempts) == ("sending", 2)
+    assert not (await world.session()).regrant
     world.pass_ms(1)
     assert await claimed(world) == []
     world.pass_ms(LEASE_MS - 1)
