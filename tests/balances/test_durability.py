@@ -11,13 +11,7 @@ from balances.entries import JOB_FIELD
 from balances.errors import StoreEmpty, StoreUnavailable
 from balances.messages import Post, Status
 from tests.balances.server import Server, redis_program, serving, valkey_program
-from tests.balances.world import (
-    BEGINNING,
-    GENERATION,
-    LEASE_MS,
-    World,
-    store_world,
-)
+from tests.balances.world import BEGINNING, GENERATION, LEASE_MS, World, store_world
 
 PROGRAMS: dict[str, Callable[[], Path]] = {"valkey": valkey_program, "redis": redis_program}
 

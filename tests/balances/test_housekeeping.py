@@ -44,3 +44,12 @@ async def test_one_call_wakes_a_part_of_a_large_account(server_world: World) -> 
         calls += 1
     assert [one.session for one in due.sessions] == ["n|899"]
     assert calls < 10
+
+
+async def test_a_job_found_before_its_deadline_is_put_back_to_it(server_world: World) -> None:
+    """However it came to be in the queue too early."""
+    await server_world.fund(0)
+    uid = await server_world.cut(after_ms=5000)
+    await server_world.server.command("ZADD", f"{server_world.server.prefix}:jobs", 1, uid)
+    claim = await server_world.jobs.claim_jobs(10, 1000)
+    assert (claim.jobs, claim.next_ms) == ([], server_world.now_ms + 5000)

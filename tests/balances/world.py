@@ -100,6 +100,12 @@ class World:
         """Set the clock to where the test began."""
         self.pass_ms(START_MS - self._now_ms)
 
+    @property
+    def server(self) -> Connection:
+        """The connection to the server, where there is one."""
+        assert self.connection is not None
+        return self.connection
+
     # Accounts and what moves them
 
     async def account(self, account: str = ALICE) -> Account:
@@ -107,6 +113,11 @@ class World:
         (audit,) = await self.keeping.inspect([account])
         assert audit is not None
         return audit.account
+
+    async def money(self, account: str = ALICE) -> tuple[int, int]:
+        """Balance and reserved of an account that is there."""
+        found = await self.account(account)
+        return found.balance, found.reserved
 
     async def move(self, make: Callable[[int], AnyMovement], account: str = ALICE) -> None:
         """Apply the movement that `make` makes for the account's next sequence."""
