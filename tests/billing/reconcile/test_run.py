@@ -153,7 +153,7 @@ async def test_exact_under_traffic(
                 return
             await desk.post(chance.choice(ACCOUNTS), chance.choice([5_000, 100_000, -300]))
             if n % 3 == 0:
-                await desk.relay(limit=chance.choice([1, 2, 500]))
+                await desk.relay()
             if n % 20 == 0:
                 await desk.open_account(f"n{n}", 10)
 

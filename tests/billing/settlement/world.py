@@ -7,18 +7,16 @@ import msgspec
 
 from balances.connection import Connection
 from balances.housekeeping import Housekeeping, StreamAndBooks
-from balances.messages import (
-    Movement,
-    OpenAccount,
-    Post,
-    PutSubscriber,
-    decode_movement,
-    encode_movement,
-)
+from balances.messages import PutSubscriber
 from balances.restoration import Restoration
 from balances.store import Store
-from billing import database
+from billing.accounts.account import PaymentMode
+from billing.accounts.money import adjust, top_up
+from billing.accounts.register import create
+from billing.database import Connection as DatabaseConnection
 from billing.database import Pool
+from billing.outbox.post import UNNUMBERED, post
+from billing.outbox.relay import Relay
 from rating.plan import Plan
 from rating.tariff import Counter, Rule, Tariff
 
@@ -29,7 +27,7 @@ def metered(currency: str = "EUR", *, price_micros: int = 2_000_000, version: in
     return Plan(f"metered-{currency}", version, Tariff(currency, (rule,)))
 
 
-async def keep_plan(conn: database.Connection, plan: Plan) -> None:
+async def keep_plan(conn: DatabaseConnection, plan: Plan) -> None:
     """Keep a plan version in Postgres."""
     await conn.execute(
         "INSERT INTO plans VALUES ($1, $2, $3, now())",
@@ -59,7 +57,7 @@ class Desk:
 
     def __init__(self, pool: Pool, books: Books, now: datetime) -> None:
         self._pool = pool
-        self._store = books.store
+        self._relay = Relay(pool, books.store)
         self._now = now
 
     async def open_account(
@@ -74,21 +72,26 @@ class Desk:
     ) -> None:
         """Create an account with a balance and subscribers, here and (if relayed) in the store."""
         plan = metered(currency).name
+        mode = PaymentMode.POSTPAID if postpaid else PaymentMode.PREPAID
         async with self._pool.acquire() as conn, conn.transaction():
-            await conn.execute(
-                "INSERT INTO customer_billing_accounts (account_id, currency, payment_mode,"
-                " credit_limit_micros, created_at) VALUES ($1, $2, $3, $4, $5)",
-                account, currency, "postpaid" if postpaid else "prepaid",
-                None if postpaid else 0, self._now,
-            )  # fmt: skip
-            limit = None if postpaid else 0
-            await self._move(conn, OpenAccount(account, 0, currency=currency, credit_limit=limit))
-            for username in users:
-                await conn.execute(
-                    "INSERT INTO subscribers (username, account_id, plan, created_at)"
-                    " VALUES ($1, $2, $3, $4)", username, account, plan, self._now,
-                )  # fmt: skip
-                await self._move(conn, PutSubscriber(account, 0, username=username, plan=plan))
+            await create(
+                conn,
+                account,
+                currency,
+                mode,
+                credit_limit_micros=None if postpaid else 0,
+                now=self._now,
+            )
+            await conn.executemany(
+                "INSERT INTO subscribers (username, account_id, plan, created_at)"
+                " VALUES ($1, $2, $3, $4)",
+                [(username, account, plan, self._now) for username in users],
+            )
+            await post(
+                conn,
+                [PutSubscriber(account, UNNUMBERED, username, plan) for username in users],
+                self._now,
+            )
         if balance:
             await self.post(account, balance)
         if relay:
@@ -96,46 +99,12 @@ class Desk:
 
     async def post(self, account: str, amount: int) -> None:
         """Post money in (or out), to reach the store with the next relay."""
-        async with self._pool.acquire() as conn, conn.transaction():
-            await self._move(conn, Post(account, 0, amount=amount))
-            await conn.execute(
-                "WITH entry AS (INSERT INTO billing_transactions (posted_at, kind, account_id,"
-                " description, actor) VALUES ($1, 'topup', $2, 'top-up', 'test')"
-                " RETURNING transaction_id)"
-                " INSERT INTO ledger_postings SELECT transaction_id, $1::timestamptz, side.ledger,"
-                " $2::text, currency, side.sign * $3::bigint FROM entry,"
-                " customer_billing_accounts, (VALUES (10::smallint, 1), (20::smallint, -1))"
-                " AS side (ledger, sign) WHERE account_id = $2",
-                self._now, account, amount,
-            )  # fmt: skip
-
-    async def _move(self, conn: database.Connection, movement: Movement) -> None:
-        sequence = await conn.fetchval(
-            "UPDATE customer_billing_accounts SET movement_sequence = movement_sequence + 1"
-            " WHERE account_id = $1 RETURNING movement_sequence",
-            movement.account,
-        )
-        await conn.execute(
-            "INSERT INTO store_outbox VALUES ($1, $2, $3, $4)",
-            movement.account,
-            sequence,
-            encode_movement(msgspec.structs.replace(movement, sequence=sequence)),
-            self._now,
-        )
-
-    async def relay(self, limit: int = 500) -> int:
-        """Apply what is in the outbox, and delete it once it is applied; return how much."""
         async with self._pool.acquire() as conn:
-            rows = await conn.fetch(
-                "SELECT account_id, sequence, movement FROM store_outbox"
-                " ORDER BY account_id, sequence LIMIT $1",
-                limit,
-            )
-            if not rows:
-                return 0
-            await self._store.apply([decode_movement(row["movement"]) for row in rows])
-            await conn.executemany(
-                "DELETE FROM store_outbox WHERE account_id = $1 AND sequence = $2",
-                [(row["account_id"], row["sequence"]) for row in rows],
-            )
-            return len(rows)
+            if amount > 0:
+                await top_up(conn, account, amount, actor="test", now=self._now)
+            else:
+                await adjust(conn, account, amount, reason="test", actor="test", now=self._now)
+
+    async def relay(self) -> int:
+        """Bring what waits in the outbox to the store; return how much that was."""
+        return await self._relay.drain()
