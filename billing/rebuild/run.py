@@ -68,7 +68,8 @@ async def rebuild(
 
     All writing to the store is refused meanwhile. Sessions that are open in Postgres are restored
     with the counters as far as they were settled, so that their next reports, being cumulative,
-    charge just what is missing; they hold nothing until the sweeper grants them anew.
+    charge just what is missing; they hold nothing until the sweeper grants them anew. That brings
+    back the jobs to cut those without credit; a disconnect that a person asked for is forgotten.
     `interval_seconds` is how often they are expected to report, and after `quiet_seconds` of
     silence they are lost. Raises RebuildRefused, StoreError, or what asyncpg raises; run it again
     then. Needs two connections of the pool.

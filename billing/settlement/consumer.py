@@ -89,7 +89,10 @@ class Counts(msgspec.Struct):
 
 
 class Settler:
-    """Settles one partition. Any number of them may run for it; one at a time makes progress."""
+    """Settles one partition. Any number of them may run for it; one at a time makes progress.
+
+    `condition` and `trouble` (None when there is none) tell how it is, `counts` what it has done.
+    """
 
     def __init__(
         self, pool: Pool, stream: SettlementStream, books: BookKeeping, partition: int = 0
@@ -202,7 +205,9 @@ class Settler:
         at = self._position or await self._reload()
         waiting = await self._stream.entries_after(at, 1)
         oldest = _committed_ms(waiting[0]) if waiting else None
-        return Lag(books.settled_lag, 0 if oldest is None else max(0, now_ms - oldest))
+        # Not the stream's length: what was settled may still have to be trimmed.
+        waits = max(0, books.position.sequence - at.sequence)
+        return Lag(waits, 0 if oldest is None else max(0, now_ms - oldest))
 
     async def run(self, stop: asyncio.Event) -> None:
         """Settle until `stop` is set, through whatever goes away and comes back.
@@ -219,7 +224,7 @@ class Settler:
                 await _pause(stop, _STOPPED_S)
             except (StoreError, *_DATABASE_ERRORS) as error:
                 self._note(Condition.WAITING, f"{type(error).__name__}: {error}")
-                if not _passes(error):
+                if not (isinstance(error, StoreError) or unavailable(error)):
                     _log.exception("settlement failed and will be tried again")
                 await _pause(stop, _BACK_OFF_S[min(failures, len(_BACK_OFF_S) - 1)])
                 failures += 1
@@ -239,11 +244,6 @@ class Settler:
             else:
                 _log.info("settlement runs", partition=self._partition)
         self.condition, self.trouble = condition, trouble
-
-
-def _passes(error: Exception) -> bool:
-    """Whether an error is of the kind that passes by itself."""
-    return isinstance(error, StoreError | asyncpg.InternalClientError) or unavailable(error)
 
 
 def _unbroken(at: Position, found: Sequence[StreamEntry]) -> Sequence[StreamEntry]:

@@ -1,7 +1,5 @@
-"""A batch in Postgres: rows, postings, parking. On a real database, without a store."""
+"""Booking a batch in one transaction: the position, and what is parked."""
 
-from collections.abc import Sequence
-from datetime import timedelta
 from typing import Any
 
 import asyncpg
@@ -9,22 +7,16 @@ import msgspec
 import pytest
 
 from balances import entries
-from balances.entries import Entry, JobEvent, Reopened
 from balances.messages import Position
 from billing.database import Connection
 from billing.settlement.booking import Booked, book
-from billing.settlement.rows import Item
 from rating.quantity import Counters
+from tests.billing.settlement.booked import open_accounts, rows, settle, settle_items
 from tests.billing.settlement.making import (
-    AT_MS,
-    EVENT,
-    anomaly,
     closed,
     items,
-    job_event,
     opened,
     stream,
-    uid,
     unrated,
     used,
 )
@@ -35,135 +27,8 @@ POISON = entries.encode(opened(666, session="8000\x00"))
 
 @pytest.fixture(autouse=True)
 async def accounts(conn: Connection) -> None:
-    """alice and bob prepay, carol does not; nothing is settled."""
-    await conn.execute(
-        "INSERT INTO customer_billing_accounts (account_id, currency, payment_mode, created_at)"
-        " VALUES ('alice', 'EUR', 'prepaid', now()), ('bob', 'USD', 'prepaid', now()),"
-        " ('carol', 'EUR', 'postpaid', now())"
-    )
-    await conn.execute("INSERT INTO settlement_positions VALUES (0, 1, 0, now())")
-
-
-async def settle(conn: Connection, *batches: Sequence[Item]) -> Booked:
-    """Book these stream entries, one a batch of items, after what was booked before."""
-    at = await conn.fetchval("SELECT sequence FROM settlement_positions")
-    booked = await book(conn, 0, Position(1, at), stream(batches, after=at))
-    assert booked is not None
-    return booked
-
-
-async def settle_items(conn: Connection, *values: Entry | JobEvent | bytes) -> Booked:
-    """Book one stream entry."""
-    return await settle(conn, items(*values))
-
-
-async def rows(conn: Connection, query: str) -> list[tuple[Any, ...]]:
-    """The rows of a query, as tuples."""
-    return [tuple(row) for row in await conn.fetch(query)]
-
-
-async def test_postings_are_one_an_account_and_one_for_revenue(conn: Connection) -> None:
-    """Prepaid credit is used up, postpaid usage is owed; a batch's revenue is one credit each."""
-    booked = await settle(
-        conn,
-        items(used(1, "alice", 20), used(2, "bob", 7, currency="USD")),
-        items(used(3, "alice", 30), used(4, "carol", 100), used(5, "carol", 0)),
-    )
-    assert booked == Booked(items=5, parked=0)
-    assert await rows(
-        conn,
-        "SELECT name, account_id, currency, amount_micros FROM ledger_postings"
-        " JOIN ledgers USING (ledger) ORDER BY account_id, currency",
-    ) == [
-        ("customer_credit", "alice", "EUR", 50),
-        ("customer_credit", "bob", "USD", 7),
-        ("unbilled_usage", "carol", "EUR", 100),
-        ("revenue", None, "EUR", -150),
-        ("revenue", None, "USD", -7),
-    ]
-    assert await rows(
-        conn,
-        "SELECT kind, account_id, partition, generation, first_sequence, last_sequence"
-        " FROM billing_transactions",
-    ) == [("usage", None, 0, 1, 1, 2)]
-
-
-async def test_a_usage_record_a_record(conn: Connection) -> None:
-    """With its counters after it, its charge, and the charge sequence of its account."""
-    await settle_items(conn, used(1, charge=20), used(1, charge=0, total=20))
-    assert await rows(
-        conn,
-        "SELECT charge_sequence, octets_in, used_octets_out, charged_micros, total_micros,"
-        " extract(epoch FROM event_at)::bigint FROM usage_records ORDER BY 1",
-    ) == [(1, 1000, 9000, 20, 20, EVENT), (2, 1000, 9000, 0, 20, EVENT)]
-
-
-async def test_a_session_from_its_opening_to_its_end(conn: Connection) -> None:
-    """Open while it runs, closed with its final figures, open again if it reports again."""
-    state = (
-        "SELECT closed_at IS NULL, close_reason, terminate_cause, octets_out, charged_micros"
-        " FROM accounting_sessions"
-    )
-    await settle_items(conn, opened(1), used(1))
-    assert await rows(conn, state) == [(True, None, None, None, None)]
-    await settle_items(conn, closed(1, reason="lost", total=20))
-    assert await rows(conn, state) == [(False, "lost", 1, 9000, 20)]
-    await settle_items(conn, Reopened(uid(1), "alice", AT_MS, EVENT))
-    assert await rows(conn, state) == [(True, None, None, None, None)]
-    await settle_items(conn, closed(1, total=25))
-    await settle_items(conn, closed(1, total=30))
-    assert await rows(conn, state) == [(False, "stop", 1, 9000, 30)]
-
-
-async def test_a_session_that_opens_and_ends_in_one_batch(conn: Connection) -> None:
-    """It is written once, closed; its 64-bit counters are whole."""
-    large = msgspec.structs.replace(opened(1), base=Counters(0, 2**64 - 1, 0))
-    await settle_items(conn, large, used(1), closed(1))
-    assert await rows(
-        conn, "SELECT base_octets_in, octets_in, close_reason FROM accounting_sessions"
-    ) == [(2**64 - 1, 1000, "stop")]
-
-
-async def test_the_end_of_an_unknown_session_is_parked(conn: Connection) -> None:
-    """There is no row to write it into; it is not lost for that."""
-    booked = await settle_items(conn, used(1), closed(2))
-    assert booked.parked == 1
-    assert await rows(conn, "SELECT item, error FROM parked_entries") == [
-        (1, "no session 00000000-0000-0000-0000-000000000002 was ever opened here")
-    ]
-    assert await conn.fetchval("SELECT count(*) FROM usage_records") == 1
-
-
-async def test_anomalies_are_counted_over_batches(conn: Connection) -> None:
-    """By session and code, with the counters of the last record."""
-    await settle_items(conn, anomaly(octets_in=1), anomaly(octets_in=2))
-    await settle_items(conn, anomaly(octets_in=2**64 - 1), anomaly(code="earlier_epoch"))
-    assert await rows(
-        conn, "SELECT code, records, octets_in, account_id FROM anomalies ORDER BY records DESC"
-    ) == [("counter_fell", 3, 2**64 - 1, "alice"), ("earlier_epoch", 1, 5, "alice")]
-
-
-async def test_the_newest_unrated_record_stays(conn: Connection) -> None:
-    """A late one is counted, but its counters are not taken."""
-    await settle_items(conn, unrated(event_time=EVENT, octets_in=10))
-    await settle_items(conn, unrated(event_time=EVENT - 60, octets_in=5))
-    assert await rows(conn, "SELECT records, octets_in FROM unrated_records") == [(2, 10)]
-    await settle_items(conn, unrated(event_time=EVENT + 60, octets_in=15), unrated("80000010"))
-    assert await rows(
-        conn, "SELECT records, octets_in FROM unrated_records ORDER BY acct_session_id"
-    ) == [(3, 15), (1, 10)]
-
-
-async def test_events_of_jobs_are_kept(conn: Connection) -> None:
-    """Each as it happened."""
-    await settle_items(conn, job_event(7, "requested"), job_event(7, "proven"))
-    assert await rows(
-        conn,
-        "SELECT event, cause, due_at - at, attempts FROM enforcement_events ORDER BY event_id",
-    ) == [
-        ("requested", "exhausted", timedelta(milliseconds=500), 1),
-        ("proven", "exhausted", timedelta(milliseconds=500), 1),
-    ]
+    """alice, bob and carol, and nothing settled."""
+    await open_accounts(conn)
 
 
 async def test_a_position_that_has_moved_books_nothing(conn: Connection) -> None:

@@ -243,6 +243,8 @@ async def test_lag_is_counted_and_aged(settler: Settler, worker: Worker, books: 
     assert await settler.lag(1_000_500) == consumer.Lag(0, 0)
     await feed(worker, 3)
     assert await settler.lag(1_000_500) == consumer.Lag(3, 500)
+    await settler.settle_once(1)
+    assert await settler.lag(1_000_700) == consumer.Lag(2, 700)
     await settle_all(settler)
     assert await settler.lag(1_000_500) == consumer.Lag(0, 0)
 
