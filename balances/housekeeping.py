@@ -69,9 +69,10 @@ class Housekeeping:
                 cause.decode(),
                 state.decode(),
                 attempts,
+                noted,
                 layout.session_of(value),
             )
-            for uid, attempts, cause, session, value, state in claimed
+            for uid, attempts, cause, session, value, state, noted in claimed
         ]
         return Claim(now_ms, None if nearest < 0 else nearest, jobs)
 
@@ -162,6 +163,7 @@ def _job(flat: list[bytes]) -> Job:
         state=values["state"],
         due_ms=int(values["due"]),
         created_ms=int(values["created"]),
+        noted_ms=int(values["noted"]),
         attempts=int(values["attempts"]),
         result=values.get("result", ""),
         error_cause=int(values.get("error_cause", "0")),

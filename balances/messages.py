@@ -237,7 +237,11 @@ class Due(msgspec.Struct, frozen=True):
 
 
 class Job(msgspec.Struct, frozen=True):
-    """A live enforcement job. `state` is scheduled, sending, acknowledged, refused, unanswered."""
+    """A live enforcement job.
+
+    `state` is scheduled, sending, acknowledged, gone, refused or unanswered; `noted_ms` is when a
+    report last changed it.
+    """
 
     uid: str
     session: str
@@ -246,19 +250,24 @@ class Job(msgspec.Struct, frozen=True):
     state: str
     due_ms: int
     created_ms: int
+    noted_ms: int
     attempts: int
     result: str = ""
     error_cause: int = 0
 
 
 class ClaimedJob(msgspec.Struct, frozen=True):
-    """A job that is due and whose cause holds, with the session it is about."""
+    """A job that is due and whose cause holds, with the session it is about.
+
+    `noted_ms` is when a report last changed its state.
+    """
 
     uid: str
     session: str
     cause: str
     state: str
     attempts: int
+    noted_ms: int
     stored: StoredSession
 
 

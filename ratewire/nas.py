@@ -3,9 +3,14 @@
 from collections.abc import Mapping
 
 import msgspec
+import structlog
 
-from radius.clients import Client, ClientTable
+from billing.nas.client import decode_client, secret_purpose
+from billing.sealing.keyring import Keyring, UnsealError
+from radius.clients import Client, ClientTable, network
 from radius.profiles import Profile
+
+_log = structlog.get_logger(__name__)
 
 
 class NasDirectory:
@@ -15,13 +20,9 @@ class NasDirectory:
         self, revision: int, clients: Mapping[str, Client], profiles: Mapping[str, Profile]
     ) -> None:
         self.revision = revision
-        self._clients = dict(clients)
+        self.clients = dict(clients)
         self._profiles = profiles
-        self.table = ClientTable(self._clients.values())
-
-    def client(self, name: str) -> Client | None:
-        """Return the client of a name, if it is configured."""
-        return self._clients.get(name)
+        self.table = ClientTable(self.clients.values())
 
     def profile(self, client: Client) -> Profile:
         """Return what is special about a client's product."""
@@ -29,7 +30,7 @@ class NasDirectory:
 
     def wraps_32(self, name: str) -> bool:
         """Return whether the octets of a client's sessions may wrap at 2^32."""
-        client = self._clients.get(name)
+        client = self.clients.get(name)
         return client is not None and self.profile(client).counters.gigawords == "absent"
 
 
@@ -43,3 +44,34 @@ class Target(msgspec.Struct, frozen=True):
 def target_of(client: Client, profile: Profile, source_host: str) -> Target:
     """Return where to send a request: as configured, else where the accounting came from."""
     return Target(client.coa_host or source_host, client.coa_port or profile.coa.port)
+
+
+def directory_of(
+    revision: int,
+    published: Mapping[str, bytes],
+    keyring: Keyring,
+    profiles: Mapping[str, Profile],
+) -> NasDirectory:
+    """Return the NASes that were published. One that cannot be used is left out, and logged."""
+    clients: dict[str, Client] = {}
+    for name, value in published.items():
+        entry = decode_client(value)
+        profile = profiles.get(entry.vendor)
+        if profile is None:
+            _log.error("a NAS is not served: unknown vendor", nas=name, vendor=entry.vendor)
+            continue
+        try:
+            secret = keyring.unseal(entry.secret_sealed, secret_purpose(name))
+        except UnsealError as error:
+            _log.error("a NAS is not served: its secret is sealed", nas=name, error=str(error))
+            continue
+        clients[name] = Client(
+            name=name,
+            source=network(entry.source),
+            secret=secret,
+            vendor=entry.vendor,
+            coa_host=entry.coa_host,
+            coa_port=entry.coa_port,
+            swap_octets=profile.counters.swap_octets,
+        )
+    return NasDirectory(revision, clients, profiles)

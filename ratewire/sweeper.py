@@ -6,7 +6,7 @@ rater and the same commit, so a report that comes in between simply makes the st
 """
 
 import asyncio
-from collections.abc import Callable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 
 import msgspec
 import structlog
@@ -70,9 +70,7 @@ class Sweeper:
         self._observer = observer
         self._clock_ms = clock_ms
 
-    async def run(
-        self, stop: asyncio.Event, wait: Callable[[float], "asyncio.Future[bool]"]
-    ) -> None:
+    async def run(self, stop: asyncio.Event, wait: Callable[[float], Awaitable[object]]) -> None:
         """Sweep until `stop` is set. `wait` sleeps so many seconds, or until there is a notice."""
         outage = Outage("the sweeper's store")
         while not stop.is_set():

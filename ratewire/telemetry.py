@@ -34,6 +34,7 @@ class Telemetry:
     def __init__(self, role: str) -> None:
         self._role = role
         self._events: dict[str, Counter] = {}
+        self._totals: dict[str, int] = {}
         self._stages: dict[str, Histogram] = {}
         self._datagrams: dict[tuple[str, str], tuple[Counter, int]] = {}
 
@@ -51,6 +52,11 @@ class Telemetry:
         if histogram is None:
             histogram = self._stages[name] = _STAGES.labels(self._role, name)
         histogram.observe(seconds)
+
+    def total(self, what: str, total: int) -> None:
+        """Bring the count of an event up to `total`, which only grows in this process."""
+        self.count(what, total - self._totals.get(what, 0))
+        self._totals[what] = total
 
     def datagrams(self, port: str, outcome: str, total: int) -> None:
         """Bring the count of an outcome up to `total`, which only grows in this process."""

@@ -2,7 +2,8 @@
 -- sorted set <prefix>:jobs. A job begins in the commit that causes it and ends in the one that proves
 -- it, so it survives any crash; its events reach Postgres through the settlement stream (field 'j').
 --
---   state    scheduled, sending, acknowledged, refused, unanswered
+--   state    scheduled, sending, acknowledged, gone, refused, unanswered
+--   noted    when a report last changed the state
 --   cause    exhausted: ends when there is credit again; suspended: when the account is active again;
 --            operator: only when the session ends
 
@@ -36,8 +37,8 @@ local function schedule_job(j, p, job)
   local state, due, cause = before[1], before[2], before[3]
   if not state then
     j:write({ 'DEL', key }, 'HSET', key, 'uid', uid, 'session', job.session, 'account', job.account,
-      'cause', job.cause, 'state', 'scheduled', 'due', job.due, 'created', job.now, 'attempts', 0,
-      'result', '', 'error_cause', 0)
+      'cause', job.cause, 'state', 'scheduled', 'due', job.due, 'created', job.now, 'noted', job.now,
+      'attempts', 0, 'result', '', 'error_cause', 0)
     j:zadd(p .. ':jobs', job.due, uid)
   elseif cause == 'operator' then
     return
@@ -128,7 +129,7 @@ end
 --
 -- args     now, most jobs, lease (ms)
 -- returns  { now, due time of the next job or -1, { uid, attempts, cause, session key,
---            session value, job state } per job to transmit }
+--            session value, job state, noted } per job to transmit }
 -- A job whose cause is gone is not returned: its session is given a new grant, which ends the job.
 -- One that is not understood is put off, so that it does not keep others waiting.
 local function jobs_claim(keys, args)
@@ -146,7 +147,8 @@ local function jobs_claim(keys, args)
         j:zadd(p .. ':jobs', now + lease, uid)
       elseif verdict == 'hold' then
         j:zadd(p .. ':jobs', now + lease, uid)
-        claimed[#claimed + 1] = { uid, tonumber(job.attempts), job.cause, job.session, value, job.state }
+        claimed[#claimed + 1] = { uid, tonumber(job.attempts), job.cause, job.session, value, job.state,
+          tonumber(job.noted) }
       elseif verdict == 'credit' then
         wake_session(j, p, job.session, now, ALL)
         j:zadd(p .. ':jobs', now + lease, uid)
@@ -197,7 +199,7 @@ end
 
 -- job_report: note what a transmission came to, and when to look at the job again.
 --
--- args     now, uid (hex), state (acknowledged, refused, unanswered), result (text), Error-Cause or 0,
+-- args     now, uid (hex), state (acknowledged, gone, refused, unanswered), result (text), Error-Cause or 0,
 --          milliseconds until it is due again
 -- returns  1, or 0 if the job has ended meanwhile
 -- A deadline that a commit set meanwhile stands: what was sent belonged to the one before it.
@@ -211,10 +213,12 @@ local function job_report(keys, args)
   local key = p .. ':j:' .. uid
   local state, due = args[3], now + tonumber(args[6])
   if is_later(job, now) then state, due = job.state, job.due end
+  local noted = state == job.state and job.noted or now
   atomically(function(j)
-    j:write({ 'HSET', key, 'state', job.state, 'due', job.due, 'result', job.result,
-      'error_cause', job.error_cause },
-      'HSET', key, 'state', state, 'due', due, 'result', args[4], 'error_cause', args[5])
+    j:write({ 'HSET', key, 'state', job.state, 'due', job.due, 'noted', job.noted,
+      'result', job.result, 'error_cause', job.error_cause },
+      'HSET', key, 'state', state, 'due', due, 'noted', noted,
+      'result', args[4], 'error_cause', args[5])
     j:zadd(p .. ':jobs', due, uid)
     job.due, job.result, job.error_cause = due, args[4], args[5]
     j:settle(p, books, { 'j', job_event(job, args[3], now) }, 2)

@@ -69,6 +69,7 @@ def schedule(
                 state=SCHEDULED,
                 due_ms=due_ms,
                 created_ms=now_ms,
+                noted_ms=now_ms,
                 attempts=0,
             ),
         )

@@ -204,7 +204,12 @@ class MemoryStore:
         noted = msgspec.structs.replace(job, result=result, error_cause=error_cause)
         # A deadline that was set meanwhile stands: what was sent belonged to the one before it.
         if job.state != enforcement.SCHEDULED or job.due_ms <= now_ms:
-            noted = msgspec.structs.replace(noted, state=state, due_ms=now_ms + again_in_ms)
+            noted = msgspec.structs.replace(
+                noted,
+                state=state,
+                due_ms=now_ms + again_in_ms,
+                noted_ms=job.noted_ms if state == job.state else now_ms,
+            )
         enforcement.put(partition, noted)
         partition.append_events([enforcement.event_of(noted, state, now_ms)])
         self._tell_waiting()
@@ -343,7 +348,9 @@ class MemoryStore:
 
 
 def _claimed(job: Job, stored: StoredSession) -> ClaimedJob:
-    return ClaimedJob(job.uid, job.session, job.cause, job.state, job.attempts, stored)
+    return ClaimedJob(
+        job.uid, job.session, job.cause, job.state, job.attempts, job.noted_ms, stored
+    )
 
 
 def _is_meant(which: Wake, session: Session) -> bool:

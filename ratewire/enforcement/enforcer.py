@@ -129,7 +129,7 @@ class Enforcer:
     async def _send(self, job: ClaimedJob) -> None:
         identity = identity_of(job.stored)
         directory = self._directory()
-        client = directory.client(identity.client)
+        client = directory.clients.get(identity.client)
         if client is None:
             await self._note(job, Report("refused", "no such NAS client", 0, 600_000, alert=True))
             return

@@ -21,6 +21,7 @@ async def test_a_cut_is_a_job_written_by_its_commit(world: World) -> None:
         state="scheduled",
         due_ms=START_MS + 5000,
         created_ms=START_MS,
+        noted_ms=START_MS,
         attempts=0,
     )
     assert (await world.session()).cutting
@@ -69,7 +70,7 @@ async def test_a_job_is_claimed_when_it_is_due(world: World) -> None:
     assert await claim(world) == Claim(world.now_ms, START_MS + 5000, [])
     world.pass_ms(1)
     stored = await world.session()
-    job = ClaimedJob(UID, SESSION, "exhausted", "scheduled", 0, stored)
+    job = ClaimedJob(UID, SESSION, "exhausted", "scheduled", 0, START_MS, stored)
     assert await claim(world) == Claim(world.now_ms, world.now_ms + LEASE_MS, [job])
 
 
@@ -257,3 +258,16 @@ async def test_the_outcome_of_a_job_that_ended_is_not_noted(world: World) -> Non
     before = await world.keeping.books()
     assert not await world.jobs.report_job(UID, "acknowledged", "", 0, 2000)
     assert await world.keeping.books() == before
+
+
+async def test_when_its_state_last_changed_is_told_and_a_second_word_does_not_move_it(
+    world: World,
+) -> None:
+    await world.fund(100)
+    await world.cut(want=100, after_ms=0)
+    for expected in (START_MS + 1000, START_MS + 1000):
+        world.pass_ms(1000)
+        await world.jobs.report_job(UID, "acknowledged", "ack", 0, 0)
+        assert (await only(world)).noted_ms == expected
+        [job] = (await claim(world)).jobs
+        assert job.noted_ms == expected

@@ -5,7 +5,7 @@ from balances.memory import enforcement
 from balances.memory.partition import Partition
 from balances.messages import Job
 
-JOB = Job("0a" * 16, "n|1", "a", "exhausted", "refused", 5, 2, 7, "nak é", 503)
+JOB = Job("0a" * 16, "n|1", "a", "exhausted", "refused", 5, 2, 3, 7, "nak é", 503)
 
 
 def test_an_event_is_read_as_those_of_the_server_are() -> None:

@@ -1,0 +1,5 @@
+"""`python -m ratewire`."""
+
+from ratewire.cli import main
+
+main()

@@ -1,0 +1,170 @@
+"""sessions, session disconnect, jobs: what runs, and what is to end."""
+
+from datetime import UTC, datetime
+from typing import Annotated
+
+import msgspec
+import typer
+
+from billing.review.listings import EnforcementEvent, enforcement
+from ratewire.cli.faults import Refused
+from ratewire.cli.running import ConfigOption, JsonOption, print_json, print_table, run
+from ratewire.views.jobs import JobView, job_views
+from ratewire.views.sessions import SessionView, session_views
+from ratewire.wiring import System
+from rating.money import format_micros
+
+LISTED = 10_000
+
+
+class Jobs(msgspec.Struct, frozen=True):
+    """The live jobs, and what happened to jobs before, newest first."""
+
+    live: list[JobView]
+    events: list[EnforcementEvent]
+
+
+def register(app: typer.Typer) -> None:
+    """Add the commands."""
+    session = typer.Typer(help="One session.", no_args_is_help=True)
+    session.command("disconnect")(session_disconnect)
+    app.command()(sessions)
+    app.add_typer(session, name="session")
+    app.command()(jobs)
+
+
+def sessions(
+    user: Annotated[str | None, typer.Option(help="Of this user name only.")] = None,
+    config: ConfigOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """List the open sessions, live from the store."""
+
+    async def work(system: System) -> list[SessionView]:
+        return await session_views(system, user=user, limit=LISTED)
+
+    views = run(config, work)
+    if as_json:
+        print_json(views)
+        return
+    print_table(
+        f"Open sessions: {len(views)}",
+        (
+            "session",
+            "user",
+            "account",
+            "plan",
+            "NAS",
+            "seconds",
+            "in",
+            "out",
+            "charged",
+            "reserved",
+        ),
+        [
+            (
+                view.session,
+                view.user,
+                view.account,
+                view.plan,
+                view.nas,
+                view.seconds,
+                view.octets_in,
+                view.octets_out,
+                format_micros(view.charged_micros, view.currency),
+                format_micros(view.reserved_micros, view.currency)
+                + (" cutting" if view.cutting else ""),
+            )
+            for view in views
+        ],
+    )
+
+
+def session_disconnect(
+    session: Annotated[str, typer.Argument(help="As `sessions` shows it; its beginning will do.")],
+    config: ConfigOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Have a session cut on its NAS, and tried until a Stop or silence proves it."""
+
+    async def work(system: System) -> str:
+        found = [
+            each
+            async for each in system.listing.open_sessions()
+            if each.stored.uid.hex().startswith(session.lower())
+        ]
+        if len(found) != 1:
+            raise Refused(
+                f"session {session!r} is not open"
+                if not found
+                else f"session {session!r} is the beginning of {len(found)} sessions: give more"
+            )
+        uid = await system.housekeeping.request_disconnect(found[0].session)
+        if uid is None:
+            raise Refused(f"session {session!r} has just ended")
+        return uid
+
+    uid = run(config, work)
+    if as_json:
+        print_json({"session": uid, "job": "requested"})
+    else:
+        print(f"session {uid} is going to be disconnected; see `ratewire jobs`")
+
+
+def jobs(
+    limit: Annotated[int, typer.Option(min=1, help="Most events to show.")] = 50,
+    config: ConfigOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """List the live enforcement jobs, and the last that happened to any."""
+
+    async def work(system: System) -> Jobs:
+        live = await job_views(system, limit=LISTED)
+        async with (await system.pool()).acquire() as conn:
+            return Jobs(live, await enforcement(conn, limit=limit))
+
+    found = run(config, work)
+    if as_json:
+        print_json(found)
+        return
+    print_table(
+        f"Live jobs: {len(found.live)}",
+        ("session", "account", "NAS", "cause", "state", "sent", "due", "result"),
+        [
+            (
+                job.session,
+                job.account,
+                job.nas,
+                job.cause,
+                job.state,
+                job.transmissions,
+                _time(job.due_ms),
+                _result(job.result, job.error_cause),
+            )
+            for job in found.live
+        ],
+    )
+    print_table(
+        "Events, newest first (from the ledger's side)",
+        ("at", "session", "account", "cause", "event", "sent", "result"),
+        [
+            (
+                event.at.strftime("%Y-%m-%d %H:%M:%S"),
+                event.session_uid.hex,
+                event.account,
+                event.cause,
+                event.event,
+                event.attempts,
+                _result(event.result, event.error_cause),
+            )
+            for event in found.events
+        ],
+    )
+
+
+def _time(ms: int) -> str:
+    return datetime.fromtimestamp(ms / 1000, UTC).strftime("%Y-%m-%d %H:%M:%S")
+
+
+def _result(result: str, error_cause: int) -> str:
+    return f"{result} (Error-Cause {error_cause})" if error_cause else result

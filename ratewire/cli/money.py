@@ -1,0 +1,221 @@
+"""topup, balance, ledger, reconcile, rebuild-balances: the money."""
+
+from typing import Annotated
+
+import msgspec
+import typer
+
+from billing.accounts import money
+from billing.accounts import register as accounts
+from billing.accounts.account import BillingAccount
+from billing.accounts.money import Receipt
+from billing.ledger.statement import StatementRow, statement
+from billing.rebuild.run import Rebuilt, rebuild
+from billing.reconcile.run import Reconciliation, reconcile
+from ratewire.cli.faults import Refused
+from ratewire.cli.running import (
+    ConfigOption,
+    JsonOption,
+    actor,
+    print_json,
+    print_table,
+    run,
+)
+from ratewire.wiring import PARTITION, System, now
+from rating.money import format_micros, parse_amount
+
+
+class BalanceView(msgspec.Struct, frozen=True):
+    """An account's money, live from the store, in micros. None: unlimited.
+
+    `available_micros` is balance - reserved + credit limit - minimum balance.
+    """
+
+    account: str
+    currency: str
+    status: str
+    payment_mode: str
+    balance_micros: int
+    reserved_micros: int
+    available_micros: int | None
+    credit_limit_micros: int | None
+    minimum_balance_micros: int
+    open_sessions: int
+
+
+def register(app: typer.Typer) -> None:
+    """Add the commands."""
+    app.command()(topup)
+    app.command()(balance)
+    app.command()(ledger)
+    app.command("reconcile")(reconcile_books)
+    app.command("rebuild-balances")(rebuild_balances)
+
+
+def topup(
+    account: str,
+    amount: Annotated[str, typer.Argument(help="In currency units, for example 10.00.")],
+    key: Annotated[
+        str | None, typer.Option(help="Idempotency key: the same key tops up once.")
+    ] = None,
+    config: ConfigOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Top an account up. Its running sessions go on at once."""
+    micros = parse_amount(amount)
+
+    async def work(system: System) -> tuple[Receipt, BalanceView]:
+        async with (await system.pool()).acquire() as conn:
+            receipt = await money.top_up(conn, account, micros, key=key, actor=actor(), now=now())
+        await (await system.relay()).drain([account])
+        return receipt, await balance_view(system, account)
+
+    receipt, view = run(config, work)
+    if as_json:
+        print_json({"receipt": receipt, "balance": view})
+        return
+    done = "was topped up before" if receipt.repeated else "is topped up"
+    print(
+        f"account {account} {done} with {format_micros(micros, view.currency)} {view.currency};"
+        f" balance {format_micros(view.balance_micros, view.currency)}"
+    )
+
+
+def balance(account: str, config: ConfigOption = None, as_json: JsonOption = False) -> None:
+    """Show an account's balance, what is reserved, and what is available: live."""
+
+    async def work(system: System) -> BalanceView:
+        return await balance_view(system, account)
+
+    view = run(config, work)
+    if as_json:
+        print_json(view)
+        return
+    for name, micros in (
+        ("balance", view.balance_micros),
+        ("reserved", view.reserved_micros),
+        ("available", view.available_micros),
+        ("credit limit", view.credit_limit_micros),
+        ("minimum", view.minimum_balance_micros),
+    ):
+        amount = "unlimited" if micros is None else format_micros(micros, view.currency)
+        print(f"{name:13} {amount:>20} {view.currency}")
+    print(f"{view.payment_mode}, {view.status}, {view.open_sessions} open sessions")
+
+
+async def balance_view(system: System, account: str) -> BalanceView:
+    """Return an account's money. Raises NotFound, or Refused if the store does not have it yet."""
+    async with (await system.pool()).acquire() as conn:
+        known: BillingAccount = await accounts.get(conn, account)
+    [audit] = await system.stream.inspect([account])
+    if audit is None:
+        raise Refused(f"account {account} is on its way to the store; see `reconcile`")
+    live = audit.account
+    return BalanceView(
+        account=account,
+        currency=live.currency,
+        status=known.status,
+        payment_mode=known.payment_mode,
+        balance_micros=live.balance,
+        reserved_micros=live.reserved,
+        available_micros=live.available,
+        credit_limit_micros=live.credit_limit,
+        minimum_balance_micros=live.minimum,
+        open_sessions=audit.sessions,
+    )
+
+
+def ledger(
+    account: str,
+    limit: Annotated[int, typer.Option(min=1, help="Most rows, the last ones.")] = 100,
+    config: ConfigOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """List what the ledger has of an account, with the running balance."""
+
+    async def work(system: System) -> list[StatementRow]:
+        async with (await system.pool()).acquire() as conn:
+            await accounts.get(conn, account)
+            return await statement(conn, account, limit=limit)
+
+    rows = run(config, work)
+    if as_json:
+        print_json(rows)
+        return
+    print_table(
+        f"Ledger of {account}",
+        ("transaction", "posted", "kind", "amount", "balance", "by", "description"),
+        [
+            (
+                row.transaction_id,
+                row.posted_at.strftime("%Y-%m-%d %H:%M:%S"),
+                row.kind.value,
+                format_micros(row.amount_micros, row.currency),
+                format_micros(row.balance_micros, row.currency),
+                row.actor,
+                row.description,
+            )
+            for row in rows
+        ],
+    )
+
+
+def reconcile_books(config: ConfigOption = None, as_json: JsonOption = False) -> None:
+    """Compare store and ledger to the micro, under traffic. Repairs nothing; exit 1 on drift."""
+
+    async def work(system: System) -> Reconciliation:
+        return await reconcile(
+            await system.pool(), system.stream, system.stream, partition=PARTITION
+        )
+
+    found = run(config, work)
+    if as_json:
+        print_json({**msgspec.structs.asdict(found), "exact": found.exact})
+    else:
+        print_reconciliation(found)
+    if not found.exact:
+        raise typer.Exit(1)
+
+
+def print_reconciliation(found: Reconciliation) -> None:
+    """Print a reconciliation for people."""
+    verdict = "agree to the micro" if found.exact else "DO NOT AGREE"
+    print(
+        f"store and ledger {verdict}: {found.accounts} accounts, drift {found.drift_micros} micros"
+    )
+    print(
+        f"at {found.position.generation}-{found.position.sequence}:"
+        f" {found.unsettled_entries} entries unsettled ({found.unsettled_micros} micros),"
+        f" {found.unapplied_movements} movements unapplied, {found.parked_entries} entries parked"
+    )
+    for account in found.drifting:
+        print(
+            f"  {account.account}: drift {account.drift_micros} ({', '.join(account.faults)});"
+            f" store {account.store_balance_micros}, ledger {account.ledger_balance_micros},"
+            f" reserved {account.reserved_micros}, held {account.held_micros}"
+        )
+
+
+def rebuild_balances(config: ConfigOption = None, as_json: JsonOption = False) -> None:
+    """Write the store's books anew from Postgres, behind a fence. NASes may go on reporting."""
+
+    async def work(system: System) -> Rebuilt:
+        return await rebuild(
+            await system.pool(),
+            system.stream,
+            system.stream,
+            system.restoration,
+            partition=PARTITION,
+        )
+
+    rebuilt = run(config, work)
+    if as_json:
+        print_json(rebuilt)
+        return
+    print(
+        f"generation {rebuilt.generation}: {rebuilt.accounts} accounts,"
+        f" {rebuilt.subscribers} subscribers, {rebuilt.sessions} open sessions;"
+        f" {rebuilt.settled_entries} entries settled before, {rebuilt.parked_items} parked"
+    )
+    if rebuilt.lost:
+        print(f"warning: {rebuilt.lost}")

@@ -1,0 +1,1 @@
+"""The HTTP edge: health, metrics, and the API. Handlers are thin."""

@@ -1,0 +1,63 @@
+"""Is it alive, can it serve: /healthz and /readyz."""
+
+from collections.abc import Mapping
+
+import msgspec
+
+from balances.errors import StoreError
+from balances.health import SILENCE_MS, Beat
+from billing.database import unavailable
+from ratewire.wiring import System, now_ms
+
+#: Roles without which the main job does not run.
+NEEDED = ("listener", "settlement", "enforcer")
+
+
+class Readiness(msgspec.Struct, frozen=True):
+    """Whether the system does its work; `checks` says of each part "ok" or what is wrong."""
+
+    ready: bool
+    checks: Mapping[str, str]
+
+
+async def readiness(system: System) -> Readiness:
+    """Return whether records are taken, charged, settled and enforced now."""
+    checks = {"store": await _store(system), "database": await _database(system)}
+    beats: list[Beat] = []
+    if checks["store"] == "ok":
+        beats = await system.heartbeats.all(now_ms())
+    for role in NEEDED:
+        checks[role] = _role(role, beats, now_ms())
+    return Readiness(all(each == "ok" for each in checks.values()), checks)
+
+
+async def _store(system: System) -> str:
+    try:
+        books = await system.stream.books()
+    except StoreError as error:
+        return str(error)
+    return "ok" if books.fence is None else f"fenced: {books.fence}"
+
+
+async def _database(system: System) -> str:
+    try:
+        pool = await system.pool()
+        async with pool.acquire(timeout=2) as conn:
+            await conn.execute("SELECT 1")
+    except Exception as error:
+        if unavailable(error) or isinstance(error, TimeoutError):
+            return str(error) or type(error).__name__
+        raise
+    return "ok"
+
+
+def _role(role: str, beats: list[Beat], at_ms: int) -> str:
+    alive = [
+        beat
+        for beat in beats
+        if beat.name.partition("-")[0] == role and beat.at_ms >= at_ms - SILENCE_MS
+    ]
+    if not alive:
+        return "no such process is running"
+    wrong = [f"{beat.name}: {beat.detail}" for beat in alive if not beat.ok]
+    return "; ".join(wrong) or "ok"

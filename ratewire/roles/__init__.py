@@ -1,0 +1,1 @@
+"""The roles a process can have, each started alone or all together by `serve`."""

@@ -1,0 +1,36 @@
+"""The enforcer role: cuts sessions, and sees to those that do not report."""
+
+import asyncio
+
+from ratewire.enforcement.enforcer import Enforcer
+from ratewire.pipeline.raters import Raters
+from ratewire.roles.follow import NasFollower, Pulse
+from ratewire.sweeper import Sweeper
+from ratewire.telemetry import Telemetry
+from ratewire.wiring import System, now_ms
+
+
+async def run(system: System, stop: asyncio.Event, slot: int) -> None:
+    """Sweep and enforce until `stop` is set. Any number of these may run."""
+    telemetry = Telemetry("enforcer")
+    follower = NasFollower(system, lambda _: None)
+    raters = Raters(
+        system.store,
+        system.terms,
+        clock_ms=now_ms,
+        wraps_32=follower.wraps_32,
+    )
+    sweeper = Sweeper(system.store, system.housekeeping, raters, telemetry, clock_ms=now_ms)
+    enforcer = Enforcer(
+        system.housekeeping, sweeper, lambda: follower.directory, telemetry, clock_ms=now_ms
+    )
+    sweeps, jobs = system.notices(), system.notices()
+    try:
+        async with asyncio.TaskGroup() as tasks:
+            tasks.create_task(follower.run(stop))
+            tasks.create_task(sweeper.run(stop, sweeps.wait))
+            tasks.create_task(enforcer.run(stop, jobs.wait))
+            tasks.create_task(Pulse(system, f"enforcer-{slot}", lambda: (True, "")).run(stop))
+    finally:
+        await sweeps.close()
+        await jobs.close()

@@ -1,0 +1,106 @@
+"""What every role follows while it runs: the NASes that are configured, and its own health."""
+
+import asyncio
+import os
+import socket
+from collections.abc import Callable, Mapping
+
+import structlog
+
+from balances.errors import StoreError
+from balances.health import Beat
+from radius.profiles import builtin_profiles
+from ratewire.nas import NasDirectory, directory_of
+from ratewire.outage import Outage
+from ratewire.wiring import System, now_ms
+
+_log = structlog.get_logger(__name__)
+
+#: A NAS that is added or removed is heeded within this; the poll is one small command.
+POLL_S = 0.25
+
+BEAT_S = 1.0
+
+
+class NasFollower:
+    """Keeps the directory of NASes up to date with what is published."""
+
+    def __init__(self, system: System, changed: Callable[[NasDirectory], None]) -> None:
+        """`changed` is called with every new directory, also the first."""
+        self._system = system
+        self._changed = changed
+        self._profiles = builtin_profiles()
+        self.directory = NasDirectory(-1, {}, self._profiles)
+
+    def wraps_32(self, name: str) -> bool:
+        """Return whether the octets of a client's sessions may wrap at 2^32."""
+        return self.directory.wraps_32(name)
+
+    async def refresh(self) -> None:
+        """Read the directory if it has moved. Raises StoreError."""
+        store = self._system.store
+        if await store.revision("nas") == self.directory.revision:
+            return
+        revision, published = await store.published("nas")
+        self.directory = directory_of(revision, published, self._system.keyring, self._profiles)
+        self._changed(self.directory)
+        _log.info("NAS clients read", revision=revision, clients=len(self.directory.clients))
+
+    async def run(self, stop: asyncio.Event) -> None:
+        """Follow until `stop` is set. While the store is away the last directory holds."""
+        outage = Outage("reading the NAS clients")
+        while not stop.is_set():
+            try:
+                await self.refresh()
+                outage.works()
+            except StoreError as error:
+                outage.failed(error)
+            await pause(stop, POLL_S)
+
+
+class Pulse:
+    """Says every second that this process lives, and whether it does its work."""
+
+    def __init__(
+        self,
+        system: System,
+        name: str,
+        health: Callable[[], tuple[bool, str]],
+        figures: Callable[[], Mapping[str, int]] = dict[str, int],
+    ) -> None:
+        self._system = system
+        self._name = name
+        self._health = health
+        self._figures = figures
+
+    async def run(self, stop: asyncio.Event) -> None:
+        """Beat until `stop` is set, then say goodbye. The store being away is no matter here."""
+        while not stop.is_set():
+            ok, detail = self._health()
+            beat = Beat(
+                name=self._name,
+                pid=os.getpid(),
+                host=socket.gethostname(),
+                at_ms=now_ms(),
+                ok=ok,
+                detail=detail,
+                figures=self._figures(),
+            )
+            try:
+                await self._system.heartbeats.beat(beat)
+            except StoreError:
+                _log.debug("no heartbeat: the store is away")
+            await pause(stop, BEAT_S)
+        try:
+            await self._system.heartbeats.gone(self._name)
+        except StoreError:
+            _log.debug("no goodbye: the store is away")
+
+
+async def pause(stop: asyncio.Event, seconds: float) -> None:
+    """Sleep, but no longer than until `stop` is set."""
+    try:
+        async with asyncio.timeout(seconds):
+            await stop.wait()
+    except TimeoutError:
+        pass

@@ -1,0 +1,1 @@
+"""What people are shown of the running system, by the command line and over HTTP alike."""

@@ -1,0 +1,75 @@
+"""Open sessions, as people see them."""
+
+import msgspec
+
+from balances.messages import Lookup, StoredSession, decode_state
+from ratewire.sweeper import identity_of
+from ratewire.wiring import System
+
+
+class SessionView(msgspec.Struct, frozen=True):
+    """One open session. `session` names it for `session disconnect`; times are Unix seconds.
+
+    Counters are as they are charged so far.
+    """
+
+    session: str
+    user: str
+    account: str
+    plan: str
+    nas: str
+    acct_session_id: str
+    address: str | None
+    started: int
+    last_report: int
+    seconds: int
+    octets_in: int
+    octets_out: int
+    charged_micros: int
+    reserved_micros: int
+    currency: str
+    cutting: bool
+
+
+def view_of(key: str, stored: StoredSession) -> SessionView:
+    """Return a stored session as people see it."""
+    state = decode_state(stored.state)
+    identity = identity_of(stored)
+    used = state.meter.used
+    return SessionView(
+        session=stored.uid.hex(),
+        user=state.username,
+        account=stored.account,
+        plan=f"{state.plan}@{state.plan_version}",
+        nas=identity.nas,
+        acct_session_id=key.partition("|")[2],
+        address=identity.framed_ip or identity.framed_ipv6_prefix,
+        started=state.meter.started,
+        last_report=state.reported_ms // 1000,
+        seconds=used.seconds,
+        octets_in=used.octets_in,
+        octets_out=used.octets_out,
+        charged_micros=state.meter.total_micros,
+        reserved_micros=stored.held,
+        currency=state.currency,
+        cutting=stored.cutting,
+    )
+
+
+async def session_views(system: System, *, user: str | None, limit: int) -> list[SessionView]:
+    """Return the open sessions, of one user if one is given; the latest reports first."""
+    views: list[SessionView] = []
+    if user is None:
+        walk = system.listing.open_sessions()
+    else:
+        [found] = (await system.store.read([Lookup("", "", user)])).found
+        if found.subscriber is None:
+            return []
+        walk = system.listing.of_account(found.subscriber.account)
+    async for each in walk:
+        view = view_of(each.session, each.stored)
+        if user is None or view.user == user:
+            views.append(view)
+            if len(views) >= limit:
+                break
+    return sorted(views, key=lambda view: (-view.last_report, view.session))

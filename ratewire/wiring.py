@@ -1,0 +1,134 @@
+"""Settings to running parts: the one place that names the adapters."""
+
+import time
+from collections.abc import AsyncGenerator
+from contextlib import asynccontextmanager
+from datetime import UTC, datetime
+from pathlib import Path
+
+import msgspec
+
+from balances.connection import Connection
+from balances.health import Heartbeats
+from balances.housekeeping import Housekeeping, StreamAndBooks
+from balances.listing import Listing
+from balances.notices import Notices
+from balances.restoration import Restoration
+from balances.store import Store
+from billing import database
+from billing.outbox.relay import Relay
+from billing.sealing.keyring import Keyring
+from billing.settlement.consumer import Settler
+from config.settings import Settings
+from ratewire.embedded.servers import EmbeddedServers
+from ratewire.pipeline.steps import Terms
+
+PARTITION = 0
+
+
+class Urls(msgspec.Struct, frozen=True):
+    """Where the store and the database are."""
+
+    store: str
+    database: str
+
+
+def now_ms() -> int:
+    """Return Unix milliseconds. The clock of everything that is wired here."""
+    return time.time_ns() // 1_000_000
+
+
+def now() -> datetime:
+    """Return the time, in UTC."""
+    return datetime.fromtimestamp(time.time(), UTC)
+
+
+@asynccontextmanager
+async def servers(settings: Settings) -> AsyncGenerator[tuple[Urls, EmbeddedServers | None]]:
+    """Provide the store and the database: the configured ones, or embedded ones while in use."""
+    store, db = settings.store.url, settings.database.url
+    if store is not None and db is not None:
+        yield Urls(store, db), None
+        return
+    async with EmbeddedServers.use(
+        Path(settings.data.dir),
+        want_store=store is None,
+        want_database=db is None,
+        memory_mb=settings.store.embedded_memory_mb,
+    ) as embedded:
+        yield Urls(store or embedded.store_url, db or embedded.database_url), embedded
+
+
+class System:
+    """The store's and the database's sides, connected when they are first used."""
+
+    def __init__(self, settings: Settings, urls: Urls) -> None:
+        self.settings = settings
+        self.urls = urls
+        self.connection = Connection(
+            urls.store, partition=PARTITION, timeout_ms=settings.store.timeout_ms
+        )
+        self.store = Store(self.connection)
+        self.housekeeping = Housekeeping(self.connection)
+        self.stream = StreamAndBooks(self.connection)
+        self.restoration = Restoration(self.connection)
+        self.listing = Listing(self.connection)
+        self.heartbeats = Heartbeats(self.connection)
+        self._pool: database.Pool | None = None
+        self._keyring: Keyring | None = None
+
+    @property
+    def keyring(self) -> Keyring:
+        """The keys of secrets at rest. Raises KeyringError."""
+        if self._keyring is None:
+            self._keyring = Keyring.load(self.settings.secret_key_path())
+        return self._keyring
+
+    @property
+    def terms(self) -> Terms:
+        """What the operator set for all sessions."""
+        sessions = self.settings.sessions
+        return Terms(
+            interim=sessions.default_interim_seconds,
+            stale_factor=sessions.stale_factor,
+            late_window=sessions.late_window_days * 86_400,
+        )
+
+    async def pool(self) -> database.Pool:
+        """Return the connections to the database. Raises DatabaseUnavailable."""
+        if self._pool is None:
+            self._pool = await database.connect(
+                self.urls.database, size=self.settings.database.pool
+            )
+        return self._pool
+
+    async def relay(self) -> Relay:
+        """Return what brings movements to the store. Raises DatabaseUnavailable."""
+        return Relay(await self.pool(), self.store)
+
+    async def settler(self) -> Settler:
+        """Return what settles the stream. Raises DatabaseUnavailable."""
+        return Settler(await self.pool(), self.stream, self.stream, PARTITION)
+
+    def notices(self) -> Notices:
+        """Return the ear for what becomes due at once."""
+        return Notices(
+            self.urls.store, partition=PARTITION, timeout_ms=self.settings.store.timeout_ms
+        )
+
+    async def close(self) -> None:
+        """Close all connections."""
+        await self.connection.close()
+        if self._pool is not None:
+            await self._pool.close()
+
+
+@asynccontextmanager
+async def system(settings: Settings) -> AsyncGenerator[System]:
+    """Provide a system on its servers, for a command; the function library is loaded if it can."""
+    async with servers(settings) as (urls, _):
+        wired = System(settings, urls)
+        try:
+            yield wired
+        finally:
+            await wired.close()
