@@ -1,0 +1,53 @@
+"""The register of tokens. A token is shown once, when it is created; only its hash is kept.
+
+SHA-256 without salt is enough: a token is 256 random bits, so nobody guesses or tabulates it.
+"""
+
+import enum
+import hashlib
+import secrets
+from datetime import datetime
+from typing import Final
+
+from billing.database import Connection
+from billing.errors import NotFound
+from billing.statements import load
+
+SQL = load(__package__, "queries.sql")
+
+#: So that a token is recognised where it should not be (a log, a repository).
+PREFIX: Final = "ratewire_"
+
+_TOKEN_OCTETS: Final = 32
+
+
+class Role(enum.StrEnum):
+    """What the holder of a token may do."""
+
+    ADMIN = "admin"
+    FINANCE = "finance"
+    SUPPORT = "support"
+    READ_ONLY = "read-only"
+
+
+async def create(conn: Connection, role: Role, now: datetime) -> str:
+    """Create a token for a role and return it; it cannot be read again."""
+    token = PREFIX + secrets.token_urlsafe(_TOKEN_OCTETS)
+    await conn.execute(SQL["create"], _hash(token), role, now)
+    return token
+
+
+async def role_of(conn: Connection, token: str) -> Role | None:
+    """Return the role of a token; None for one that is not known or was revoked."""
+    role = await conn.fetchval(SQL["role_of"], _hash(token))
+    return None if role is None else Role(role)
+
+
+async def revoke(conn: Connection, token: str, now: datetime) -> None:
+    """Make a token invalid. Raises NotFound if it is not valid."""
+    if await conn.fetchval(SQL["revoke"], _hash(token), now) is None:
+        raise NotFound("the token is not valid")
+
+
+def _hash(token: str) -> bytes:
+    return hashlib.sha256(token.encode(errors="surrogatepass")).digest()
