@@ -66,8 +66,8 @@ async def create(
 
 
 async def get(conn: Connection, account: str) -> BillingAccount:
-    """Return an account. Raises NotFound."""
-    row = await conn.fetchrow(SQL["get"], account)
+    """Return an account. Raises NotFound, or InvalidInput."""
+    row = await conn.fetchrow(SQL["get"], account_id(account))
     if row is None:
         raise NotFound(f"account {account} does not exist")
     return _account(row)
@@ -79,9 +79,12 @@ async def list_(conn: Connection, *, after: str = "", limit: int = 1000) -> list
 
 
 async def lock(conn: Connection, account: str) -> LockedAccount:
-    """Take an account's row until the transaction ends, and return it. Raises NotFound."""
+    """Take an account's row until the transaction ends, and return it.
+
+    Raises NotFound, or InvalidInput.
+    """
     assert conn.is_in_transaction()
-    row = await conn.fetchrow(SQL["lock"], account)
+    row = await conn.fetchrow(SQL["lock"], account_id(account))
     if row is None:
         raise NotFound(f"account {account} does not exist")
     return LockedAccount(**_common(row))

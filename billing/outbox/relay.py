@@ -31,6 +31,10 @@ _log = structlog.get_logger(__name__)
 #: that the records of running sessions do not wait for it noticeably.
 PACK: Final = 500
 
+#: Applied movements are deleted when there are some of so many accounts. What a relay that dies has
+#: not deleted is applied no second time.
+TAKE_OFF_ACCOUNTS: Final = 1000
+
 #: How often to look without having been told: a notice can be lost with its connection.
 POLL_SECONDS: Final = 5.0
 
@@ -115,43 +119,50 @@ class Relay:
         for account in accounts or ():
             self._retry_at.pop(account, None)
         taken_off = 0
+        applied: dict[str, int] = {}
         account, sequence = "", 0
-        while True:
-            if accounts is None:
-                if told := self._told_since():
-                    # A top-up does not wait behind an import of many thousand movements.
-                    taken_off += await self._drain(conn, told)
-                statement, of = SQL["waiting_after"], self._standing_still()
-            else:
-                statement, of = SQL["waiting_of"], list(accounts)
-            rows = await conn.fetch(statement, account, sequence, PACK, of)
-            if not rows:
-                return taken_off
-            taken_off += await self._bring(conn, rows)
-            account, sequence = rows[-1]["account_id"], rows[-1]["sequence"]
+        try:
+            while True:
+                if accounts is None:
+                    if told := self._told_since():
+                        # A top-up does not wait behind an import of many thousand movements.
+                        taken_off += await self._drain(conn, told)
+                    statement, of = SQL["waiting_after"], self._standing_still()
+                else:
+                    statement, of = SQL["waiting_of"], list(accounts)
+                rows = await conn.fetch(statement, account, sequence, PACK, of)
+                if not rows:
+                    break
+                applied |= await self._bring(conn, rows)
+                account, sequence = rows[-1]["account_id"], rows[-1]["sequence"]
+                if len(applied) >= TAKE_OFF_ACCOUNTS:
+                    taken_off += await self._take_off(conn, applied)
+                    applied = {}
+        finally:
+            taken_off += await self._take_off(conn, applied)
+        return taken_off
 
-    async def _bring(self, conn: Connection, rows: Sequence[asyncpg.Record]) -> int:
-        """Bring rows (in the order of their accounts) to the store; return how many were new."""
+    async def _bring(self, conn: Connection, rows: Sequence[asyncpg.Record]) -> dict[str, int]:
+        """Bring rows (in the order of their accounts) to the store; see `_apply`."""
         movements: list[AnyMovement] = []
         for row in rows:
-            if row["account_id"] in self._retry_at:
+            account, sequence = row["account_id"], row["sequence"]
+            if account in self._retry_at:
                 continue
             try:
                 movements.append(decode_movement(row["movement"]))
             except msgspec.MsgspecError as error:
-                await self._stand_still(
-                    conn,
-                    row["account_id"],
-                    row["sequence"],
-                    f"this version cannot read it: {error}",
-                )
+                reason = f"this version cannot read it: {error}"
+                await self._stand_still(conn, account, sequence, reason)
         applied = await self._apply(conn, movements)
         await self._check(conn, movements, applied)
+        return applied
+
+    async def _take_off(self, conn: Connection, applied: dict[str, int]) -> int:
+        """Delete what the store has applied, and return how much that was."""
         if not applied:
             return 0
-        done = await conn.execute(
-            SQL["delete_applied"], list(applied.keys()), list(applied.values())
-        )
+        done = await conn.execute(SQL["delete_applied"], list(applied), list(applied.values()))
         return int(done.removeprefix("DELETE "))
 
     async def _apply(self, conn: Connection, movements: list[AnyMovement]) -> dict[str, int]:
