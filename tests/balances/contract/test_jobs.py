@@ -105,7 +105,7 @@ async def test_credit_keeps_an_exhausted_session_from_being_cut(world: World) ->
     await world.fund(0)
     await world.cut()
     await world.top_up(50)
-    assert await claimed(world) == []
+    assert await claim(world) == Claim(START_MS, START_MS + LEASE_MS, [])
     assert await world.due_sessions() == [SESSION]
     assert len(await live(world)) == 1
     await world.book(want=10, report=False)

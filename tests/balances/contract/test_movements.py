@@ -52,8 +52,10 @@ async def test_limits_are_replaced(world: World) -> None:
     await world.fund(100)
     await world.limit(50, 20)
     assert (await world.account()).available == 130
-    await world.limit(None, 0)
-    assert (await world.account()).available is None
+    for _ in range(2):
+        await world.limit(None, 0)
+        account = await world.account()
+        assert (account.available, account.suspended, account.closed) == (None, False, False)
     await world.limit(0, 0)
     assert (await world.account()).available == 100
 
