@@ -9,12 +9,12 @@ from tests.billing.settlement.world import Books
 
 
 async def main(store_url: str, database_url: str) -> None:
-    """Settle a few entries a transaction, without a pause, until killed."""
+    """Settle an entry a transaction, without a pause, until killed."""
     books = Books(store_url)
     async with await connect(database_url, size=2) as pool:
         settler = Settler(pool, books.streams, books.streams)
         while True:
-            await settler.settle_once(2, wait_ms=100)
+            await settler.settle_once(1, wait_ms=100)
 
 
 if __name__ == "__main__":
