@@ -8,10 +8,12 @@ import pytest
 
 from balances.errors import StoreEmpty, StoreError, StoreFenced, StoreUnavailable
 from balances.messages import (
+    Account,
     AccountAudit,
     Lookup,
     Position,
     StoredSession,
+    StreamEntry,
     decode_state,
     encode_state,
 )
@@ -80,7 +82,7 @@ async def inspect(books: Books, *accounts: str) -> list[AccountAudit]:
 
 
 async def test_an_intact_store(
-    pool: Pool, books: Books, worker: Worker, settler: Settler, desk: Desk
+    pool: Pool, books: Books, worker: Worker, settler: Settler, desk: Desk, conn: Connection
 ) -> None:
     """Its stream is settled first, so nothing is lost; it is then what it was, of generation 2."""
     await feed(worker, 1, 2)
@@ -110,6 +112,7 @@ async def test_an_intact_store(
     compared = await compare(pool, books)
     assert compared.exact, compared
     assert (compared.unapplied_movements, compared.totals_drift_micros) == (0, 0)
+    assert await conn.fetchval("SELECT count(*) FROM store_outbox") == 0
 
 
 async def test_sessions_go_on_where_they_were(
@@ -352,6 +355,67 @@ async def test_with_everything_running(
     assert refused > 0
     await settle_all(settler)
     assert (await sums(conn)).recorded == 4 * 20 * reporting.result()
+    assert (await compare(pool, books)).exact
+
+
+class Meddled:
+    """All ports of the store; something happens before accounts are restored."""
+
+    def __init__(self, books: Books, meddle: Callable[[], Awaitable[None]]) -> None:
+        self._ports = (books.streams, books.restoration)
+        self._meddle = meddle
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(next(port for port in self._ports if hasattr(port, name)), name)
+
+    async def restore_accounts(self, accounts: Sequence[Account]) -> None:
+        """Let it happen, and go on."""
+        await self._meddle()
+        await self._ports[1].restore_accounts(accounts)
+
+
+class Remembered:
+    """A stream as a settler has read it before the store was lost; then the real one."""
+
+    def __init__(self, books: Books, entries: list[StreamEntry]) -> None:
+        self._stream = books.streams
+        self._entries = entries
+
+    async def entries_after(
+        self, position: Position, count: int, wait_ms: int = 0
+    ) -> list[StreamEntry]:
+        """Return what was read before, once."""
+        remembered, self._entries = self._entries, []
+        return remembered or await self._stream.entries_after(position, count, wait_ms)
+
+    async def trim(self, position: Position) -> None:
+        """Trim the real one."""
+        await self._stream.trim(position)
+
+
+async def test_a_settler_that_still_has_entries_of_the_lost_store(
+    pool: Pool, books: Books, worker: Worker, settler: Settler, conn: Connection
+) -> None:
+    """It comes to book them while the store is restored without them: that is too late."""
+    await feed(worker, 1, 1)
+    await settle_all(settler)
+    await feed(worker, 2, 2)
+    entries = await books.streams.entries_after(Position(1, 1), 10)
+    await books.clear()
+    late = Settler(pool, Remembered(books, entries), books.streams)
+    tasks: list[asyncio.Task[int]] = []
+
+    async def settle_late() -> None:
+        """Begin, and come as far as to wait for the position, or to the end."""
+        tasks.append(asyncio.create_task(late.settle_once(10)))
+        waiting = "SELECT count(*) FROM pg_stat_activity WHERE wait_event_type = 'Lock'"
+        async with asyncio.timeout(10):
+            while not tasks[0].done() and not await conn.fetchval(waiting):
+                await asyncio.sleep(0.001)
+
+    await rebuild_now(pool, books, Meddled(books, settle_late))
+    assert await tasks[0] == 0
+    assert (await sums(conn)).recorded == 4 * 20
     assert (await compare(pool, books)).exact
 
 
