@@ -10,7 +10,7 @@ from redis.exceptions import ConnectionError as RedisConnectionError
 from redis.exceptions import OutOfMemoryError, RedisError, ResponseError
 from redis.exceptions import TimeoutError as RedisTimeoutError
 
-from balances import functions
+from balances import functions, packing
 from balances.errors import (
     StoreEmpty,
     StoreError,
@@ -21,9 +21,19 @@ from balances.errors import (
 )
 from balances.keys import prefix
 
+#: What the store says while it cannot work for a reason that passes: busy, loading, its disk full
+#: (MISCONF), a replica or a cluster that is being failed over.
+_TRANSIENT = (
+    *("BUSY", "LOADING", "MISCONF", "READONLY", "MASTERDOWN"),
+    *("NOREPLICAS", "CLUSTERDOWN", "TRYAGAIN"),
+)
+
 
 class _Client(Protocol):
     """The little of redis-py's client that is used here, typed."""
+
+    @property
+    def connection_pool(self) -> Any: ...
 
     @property
     def response_callbacks(self) -> MutableMapping[str | bytes, Any]: ...
@@ -51,6 +61,8 @@ class Connection:
             retry=Retry(NoBackoff(), 0),
             decode_responses=False,
         )
+        pool = self._client.connection_pool
+        pool.connection_class = packing.PACKED[pool.connection_class]
         # Replies as they come: the client's own shapes differ by command, version and protocol.
         self._client.response_callbacks.clear()
 
@@ -96,9 +108,6 @@ def store_error(error: RedisError) -> StoreError:
     for word, kind in (("FENCED", StoreFenced), ("EMPTY", StoreEmpty), ("REFUSED", StoreRefused)):
         if text.startswith(word):
             return kind(text.removeprefix(word).split(" script:")[0].strip())
-    transient = (RedisConnectionError, RedisTimeoutError)
-    if isinstance(error, transient) or text.startswith(
-        ("BUSY", "LOADING", "MASTERDOWN", "TRYAGAIN")
-    ):
+    if isinstance(error, RedisConnectionError | RedisTimeoutError) or text.startswith(_TRANSIENT):
         return StoreUnavailable(text)
     return StoreRefused(text)

@@ -29,6 +29,6 @@ def session_key(nas: str, acct_session_id: str) -> str:
 
     A bar in the NAS's name is escaped, so that two pairs never make one key.
     """
-    if "|" in nas:
-        nas = nas.replace("|", "\\x7c")
+    if "|" in nas or "\\" in nas:
+        nas = nas.replace("\\", "\\x5c").replace("|", "\\x7c")
     return f"{nas}|{acct_session_id}"

@@ -40,6 +40,10 @@ class BalanceStore(Protocol):
         """
         ...
 
+    async def accounts(self, names: Sequence[str]) -> list[Account | None]:
+        """Return accounts as they are now; None for one that is not there."""
+        ...
+
     async def mark_boot(self, nas: str, event_time: int) -> bool:
         """Note an Accounting-On or -Off; False if it only repeats the mark that is there."""
         ...

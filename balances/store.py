@@ -96,6 +96,16 @@ class Store:
             ],
         )
 
+    async def accounts(self, names: Sequence[str]) -> list[Account | None]:
+        if not names:
+            return []
+        keys = [f"{self._connection.prefix}:a:{name}" for name in names]
+        values = await self._connection.command("MGET", *keys)
+        return [
+            None if value is None else layout.account_of(name, value)
+            for name, value in zip(names, values, strict=True)
+        ]
+
     async def mark_boot(self, nas: str, event_time: int) -> bool:
         moved = await self._connection.call(
             "boot", self._connection.clock, nas, event_time, BOOT_REPEAT_S

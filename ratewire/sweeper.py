@@ -74,10 +74,8 @@ class Sweeper:
         """Sweep until `stop` is set. `wait` sleeps so many seconds, or until there is a notice."""
         outage = Outage("the sweeper's store")
         while not stop.is_set():
-            pause = LONGEST_WAIT_S
             try:
-                if await self.sweep():
-                    pause = 0.0
+                pause = await self.sweep()
                 outage.works()
             except StoreError as error:
                 outage.failed(error)
@@ -85,8 +83,8 @@ class Sweeper:
             if pause:
                 await wait(pause)
 
-    async def sweep(self) -> int:
-        """See to one chunk of what is due; return how many sessions that were."""
+    async def sweep(self) -> float:
+        """See to one chunk of what is due; return for how many seconds nothing is to be done."""
         seen = 0
         for nas, mark in (await self._sweeps.pending_sweeps()).items():
             seen += await self._sweep_nas(nas, mark)
@@ -94,7 +92,12 @@ class Sweeper:
         if due.sessions:
             names = [(each.session, identity_of(each.stored).nas) for each in due.sessions]
             await self._see_to(names, mark=None)
-        return seen + len(due.sessions)
+        if seen or due.sessions:
+            return 0.0
+        if due.next_ms is None:
+            return LONGEST_WAIT_S
+        # Nothing due, and yet the next is not later: there was more to look at than one call does.
+        return min(max(due.next_ms - due.now_ms, 0) / 1000, LONGEST_WAIT_S)
 
     async def close_lost(self, session: str, nas: str) -> None:
         """Close one session that is known to be gone."""

@@ -272,8 +272,9 @@ local function jobs_live(keys, args)
   return out
 end
 
-redis.register_function('ratewire_1_jobs_claim', jobs_claim)
-redis.register_function('ratewire_1_job_transmit', job_transmit)
-redis.register_function('ratewire_1_job_report', job_report)
-redis.register_function('ratewire_1_job_request', job_request)
+-- A store that is full takes no more records; sessions are cut all the same.
+redis.register_function({ function_name = 'ratewire_1_jobs_claim', callback = jobs_claim, flags = { 'allow-oom' } })
+redis.register_function({ function_name = 'ratewire_1_job_transmit', callback = job_transmit, flags = { 'allow-oom' } })
+redis.register_function({ function_name = 'ratewire_1_job_report', callback = job_report, flags = { 'allow-oom' } })
+redis.register_function({ function_name = 'ratewire_1_job_request', callback = job_request, flags = { 'allow-oom' } })
 redis.register_function({ function_name = 'ratewire_1_jobs_live', callback = jobs_live, flags = { 'no-writes' } })

@@ -92,6 +92,6 @@ local function swept(keys, args)
   return 1
 end
 
-redis.register_function('ratewire_1_due', due)
+redis.register_function({ function_name = 'ratewire_1_due', callback = due, flags = { 'allow-oom' } })
 redis.register_function('ratewire_1_boot', boot)
 redis.register_function('ratewire_1_swept', swept)

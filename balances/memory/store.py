@@ -85,6 +85,9 @@ class MemoryStore:
         self._tell_waiting()
         return CommitResult(now_ms, outcomes)
 
+    async def accounts(self, names: Sequence[str]) -> list[Account | None]:
+        return [self._partition.accounts.get(name) for name in names]
+
     async def mark_boot(self, nas: str, event_time: int) -> bool:
         self._partition.require_open_books()
         mark = self._partition.boots.get(nas)

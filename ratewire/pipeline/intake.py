@@ -10,7 +10,7 @@ import structlog
 from balances.errors import StoreError
 from balances.keys import session_key
 from balances.messages import Account, Found, Lookup, Status, StoredSession
-from balances.port import BalanceStore, BookKeeping
+from balances.port import BalanceStore
 from radius.engine import Request
 from radius.records import AcctStatus
 from ratewire.observer import Observer
@@ -60,7 +60,6 @@ class Intake:
     def __init__(
         self,
         store: BalanceStore,
-        books: BookKeeping,
         raters: Raters,
         archive: Archive,
         observer: Observer,
@@ -68,7 +67,6 @@ class Intake:
         clock_ms: Callable[[], int],
     ) -> None:
         self._store = store
-        self._books = books
         self._raters = raters
         self._archive = archive
         self._observer = observer
@@ -168,8 +166,8 @@ class Intake:
     async def _owners_of_archived(self, groups: list[_Group]) -> dict[str, Account]:
         """The accounts of the sessions that came from the archive, as they are now."""
         names = list({g.archived.account for g in groups if g.archived is not None})
-        audits = await self._books.inspect(names) if names else []
-        return {audit.account.account: audit.account for audit in audits if audit is not None}
+        found = await self._store.accounts(names)
+        return {account.account: account for account in found if account is not None}
 
     async def _commit(
         self, bookings: list[tuple[_Group, Booking]], done: list[Request]

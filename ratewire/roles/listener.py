@@ -38,9 +38,7 @@ async def run(system: System, stop: asyncio.Event, slot: int) -> None:
         clock_ms=now_ms,
         wraps_32=follower.wraps_32,
     )
-    intake = Intake(
-        system.store, system.stream, raters, Archive(system), telemetry, clock_ms=now_ms
-    )
+    intake = Intake(system.store, raters, Archive(system), telemetry, clock_ms=now_ms)
     engines = {
         kind: Engine(
             kind, follower.directory.table, reply_lifetime_ms=settings.reply_cache_seconds * 1000

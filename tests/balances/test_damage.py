@@ -81,6 +81,21 @@ async def test_a_full_store_says_that_it_is_full_and_can_still_be_read(
     assert await world.statuses(step) == [Status.COMMITTED]
 
 
+async def test_a_full_store_still_cuts_sessions(server_world: World) -> None:
+    world = server_world
+    await world.fund(100)
+    await world.cut(want=100, after_ms=0)
+    await world.server.command("CONFIG", "SET", "maxmemory", "1")
+    try:
+        [job] = (await world.jobs.claim_jobs(10, 1000)).jobs
+        assert await world.jobs.may_transmit(job.uid, 1000)
+        assert await world.jobs.report_job(job.uid, "acknowledged", "ack", 0, 1000)
+        assert await world.jobs.request_disconnect(job.session) == job.uid
+        await world.sweeps.due(10, 1000)
+    finally:
+        await world.server.command("CONFIG", "SET", "maxmemory", "0")
+
+
 # Keys of another type, values of another layout
 
 

@@ -162,3 +162,9 @@ async def test_any_text_names_a_session_and_an_account(
     (audit,) = await world.keeping.inspect([account])
     assert audit is not None
     assert (audit.held, audit.sessions, audit.account.reserved) == (0, 0, 0)
+
+
+async def test_accounts_are_read_by_their_names(world: World) -> None:
+    await world.fund(1000)
+    assert await world.hot.accounts([ALICE, "nobody"]) == [await world.account(), None]
+    assert await world.hot.accounts([]) == []
