@@ -34,8 +34,8 @@ class DatabaseUnavailable(Exception):
 async def connect(url: str, *, size: int) -> Pool:
     """Return a pool of at most `size` connections to the database at `url`.
 
-    On its connections jsonb values are `bytes` of JSON text in both directions, to be read with a
-    typed decoder. Raises DatabaseUnavailable when there is no connection at all.
+    On its connections jsonb values are read as `bytes` of JSON text, for a typed decoder; they may
+    be given as text, too. Raises DatabaseUnavailable when there is no connection at all.
     """
     try:
         return await asyncpg.create_pool(
@@ -106,8 +106,9 @@ def _told(error: Exception) -> str:
     return str(error) or type(error).__name__
 
 
-def _to_jsonb(text: bytes) -> bytes:
-    return b"\x01" + text  # the version of the binary format
+def _to_jsonb(text: bytes | str) -> bytes:
+    octets = text.encode() if isinstance(text, str) else text
+    return b"\x01" + octets  # the version of the binary format
 
 
 def _from_jsonb(value: Any) -> bytes:

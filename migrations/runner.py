@@ -15,7 +15,7 @@ from sqlalchemy.pool import NullPool
 DIRECTORY: Final = Path(__file__).parent
 
 #: The newest revision, which this version of the code is written for.
-HEAD: Final = "0002"
+HEAD: Final = "0003"
 
 #: The revision from which on there are partitions to be made.
 _PARTITIONS = "0002"

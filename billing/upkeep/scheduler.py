@@ -1,0 +1,117 @@
+"""The scheduler: runs the jobs of the queue, and enqueues what is due by the calendar.
+
+Any number of schedulers may run: a job or a schedule is taken by one of them, and what one takes
+and does not finish, because it died, another takes again after HEARTBEAT_SECONDS.
+"""
+
+import asyncio
+import contextlib
+import functools
+from collections.abc import Callable
+from datetime import datetime, timedelta
+from typing import Final
+
+import structlog
+from pgqueuer import PgQueuer
+from pgqueuer.adapters.drivers.asyncpg import AsyncpgPoolDriver
+from pgqueuer.domain.errors import FailingListenerError
+from pgqueuer.domain.models import Job as QueuedJob
+from pgqueuer.domain.models import Schedule
+from pgqueuer.executors import DatabaseRetryEntrypointExecutor
+
+from billing.database import Pool, unavailable
+from billing.partitions.ensure import ensure
+from billing.upkeep.jobs import SETTINGS, Job, enqueue, queries
+
+_log = structlog.get_logger(__name__)
+
+#: Every day at 03:20 UTC. A time that passed while no scheduler ran is made up for at the start.
+DAILY: Final = "20 3 * * *"
+
+MONTHS_AHEAD: Final = 3
+
+#: A job whose scheduler gives no sign for so long is taken by another one.
+HEARTBEAT_SECONDS: Final = 30
+
+#: How often to look without having been told: a notice can be lost with its connection.
+POLL_SECONDS: Final = 5
+
+#: A job that fails is tried again, later each time; then it is held for staff to see.
+MAX_ATTEMPTS: Final = 12
+FIRST_RETRY_SECONDS: Final = 5
+LAST_RETRY_SECONDS: Final = 3600
+
+BACK_OFF_SECONDS: Final = (0.5, 1.0, 2.0, 5.0)
+
+
+class Scheduler:
+    """Runs jobs and schedules. It keeps one connection of the pool, and needs one more at times."""
+
+    def __init__(self, pool: Pool, clock: Callable[[], datetime]) -> None:
+        """`clock` returns the current time, with its zone."""
+        self._pool = pool
+        self._clock = clock
+
+    async def run(self, stop: asyncio.Event) -> None:
+        """Run until `stop` is set; jobs that run are finished first.
+
+        Goes on by itself after Postgres was away. Raises only what is a bug.
+        """
+        failures = 0
+        while not stop.is_set():
+            started = asyncio.get_running_loop().time()
+            try:
+                await self._run_once(stop)
+            except Exception as error:
+                if not _passes_by(error):
+                    raise
+                if asyncio.get_running_loop().time() - started > 2 * POLL_SECONDS:
+                    failures = 0
+                if not failures:
+                    _log.error("the scheduler fails", kind=type(error).__name__, error=str(error))
+                pause = BACK_OFF_SECONDS[min(failures, len(BACK_OFF_SECONDS) - 1)]
+                failures += 1
+                with contextlib.suppress(TimeoutError):
+                    await asyncio.wait_for(stop.wait(), pause)
+
+    async def _run_once(self, stop: asyncio.Event) -> None:
+        driver = AsyncpgPoolDriver(self._pool)
+        manager = PgQueuer(driver, SETTINGS.channel, queries=queries(driver))
+        self._register(manager)
+        stopping = asyncio.create_task(stop.wait())
+        stopping.add_done_callback(lambda _: manager.shutdown.set())
+        try:
+            await manager.run(
+                dequeue_timeout=timedelta(seconds=POLL_SECONDS),
+                heartbeat_timeout=timedelta(seconds=HEARTBEAT_SECONDS),
+                shutdown_on_listener_failure=True,
+            )
+        finally:
+            stopping.cancel()
+
+    def _register(self, manager: PgQueuer) -> None:
+        retrying = functools.partial(
+            DatabaseRetryEntrypointExecutor,
+            max_attempts=MAX_ATTEMPTS,
+            initial_delay=timedelta(seconds=FIRST_RETRY_SECONDS),
+            max_delay=timedelta(seconds=LAST_RETRY_SECONDS),
+        )
+
+        async def daily(_schedule: Schedule) -> None:
+            # A schedule that fails waits for its next time, a job is tried again: so the schedule
+            # does no more than to enqueue.
+            async with self._pool.acquire() as conn:
+                await enqueue(conn, Job.PARTITIONS, key=Job.PARTITIONS)
+
+        async def partitions(_job: QueuedJob) -> None:
+            async with self._pool.acquire() as conn:
+                made = await ensure(conn, self._clock(), MONTHS_AHEAD)
+            _log.info("partitions are ahead", made=made)
+
+        manager.schedule("daily", DAILY)(daily)
+        manager.entrypoint(Job.PARTITIONS, executor_factory=retrying, on_failure="hold")(partitions)
+
+
+def _passes_by(error: BaseException) -> bool:
+    """Whether the scheduler may go on after an error: Postgres was away, or the listener was."""
+    return isinstance(error, FailingListenerError) or unavailable(error)
