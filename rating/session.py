@@ -9,7 +9,6 @@ from rating.quantity import NOTHING, Counters
 from rating.reservation import Pace, observe
 from rating.usage import Finding, Fold, Meter, Report, fold
 
-
 #: No session counts further than this; a counter that does is a broken one.
 MAX_COUNTER = 2**63 - 1
 

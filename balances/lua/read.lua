@@ -13,9 +13,11 @@
 local function read(keys, args)
   local p = keys[1]
   local now = clock(args[1])
-  -- An emptied store must not look like one without subscribers. (The fence keeps nobody from reading.)
-  local meta = redis.call('HMGET', p .. ':meta', 'generation', 'revision:plans')
+  -- An emptied store must not look like one without subscribers, nor one that is half restored: what
+  -- such a record is taken for (a stranger's) would be booked once the fence is lifted.
+  local meta = redis.call('HMGET', p .. ':meta', 'generation', 'revision:plans', 'fence')
   if not meta[1] then error({ err = EMPTY }) end
+  if meta[3] then error({ err = 'FENCED ' .. meta[3] }) end
   local nas_count = tonumber(args[2])
   local boots = {}
   if nas_count > 0 then boots = redis.call('HMGET', p .. ':boots', unpack(args, 3, 2 + nas_count)) end

@@ -55,7 +55,7 @@ class MemoryStore:
 
     async def read(self, lookups: Sequence[Lookup]) -> Snapshot:
         partition, now_ms = self._partition, self._clock()
-        partition.require_books()
+        partition.require_open_books()
         names = dict.fromkeys(lookup.nas for lookup in lookups)
         return Snapshot(
             now_ms,

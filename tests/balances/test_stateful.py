@@ -406,6 +406,7 @@ class BooksMachine(RuleBasedStateMachine):
             last = self.ledger.charged[account.decode()]
             assert numbers == list(range(last - len(numbers) + 1, last + 1))
 
+    @precondition(lambda self: not self.fenced())
     @invariant()
     def who_is_to_be_cut_has_a_job(self) -> None:
         jobs = {job.uid for job in self.run(self.store.jobs.live_jobs(100))}

@@ -128,15 +128,14 @@ async def test_the_fence_says_why_until_it_is_lifted(world: World) -> None:
     await world.hot.commit([], [b"a"])
 
 
-async def test_reading_goes_on_behind_the_fence(world: World) -> None:
-    await world.fund(100)
-    await world.hot.commit([], [b"a"])
-    await world.keeping.fence("x")
-    assert (await world.account()).balance == 100
-    assert len(await world.stream.entries_after(BEGINNING, 10)) == 1
-    await world.stream.trim(Position(GENERATION, 1))
-    assert (await world.keeping.books()).settled_lag == 0
-    assert await world.find() == Found(None, None)
+async def test_nothing_is_read_behind_the_fence(world: World) -> None:
+    """Half restored, the books have no subscribers: a record would be booked as a stranger's."""
+    await world.fund(1000)
+    await world.keeping.fence("restoring")
+    with pytest.raises(StoreFenced, match="restoring"):
+        await world.find(username="bob")
+    await world.keeping.fence("")
+    await world.find(username="bob")
 
 
 async def test_an_empty_store_can_be_fenced_before_its_books_begin(empty_world: World) -> None:
@@ -201,8 +200,8 @@ async def test_a_restart_keeps_boot_marks_and_what_was_published(world: World) -
     assert await world.sweeps.sessions_of_nas(NAS, 0, 10) == (0, [])
     assert await world.jobs.live_jobs(10) == []
     assert await world.keeping.inspect([ALICE]) == [None]
-    assert await world.find(username="bob") == Found(None, None)
     await world.keeping.fence("")
+    assert await world.find(username="bob") == Found(None, None)
     assert (await world.due()).sessions == []
     await world.hot.commit([], [b"b"])
     (entry,) = await world.stream.entries_after(Position(1, 99), 10)
@@ -237,6 +236,7 @@ async def test_subscribers_are_restored(world: World) -> None:
     await world.restoration.restore_subscribers(
         [("bob", Subscriber(ALICE, "metered")), ("é\0", Subscriber("x", "hourly"))]
     )
+    await world.keeping.fence("")
     assert (await world.find(username="bob")).subscriber == Subscriber(ALICE, "metered")
     assert (await world.find(username="é\0")).subscriber == Subscriber("x", "hourly")
 
