@@ -227,6 +227,7 @@ class BooksMachine(RuleBasedStateMachine):
             if before < movement.sequence <= sequence and isinstance(movement, Post):
                 self.ledger.balance[movement.account] += movement.amount
 
+    @precondition(lambda self: not self.fenced())
     @rule(plans=st.lists(PLANS, min_size=1, max_size=4), loose=st.integers(0, 2))
     def a_batch_is_committed(self, plans: list[Plan], loose: int) -> None:
         accounts = self.run(self.model.keeping.inspect(ACCOUNTS))
@@ -247,6 +248,13 @@ class BooksMachine(RuleBasedStateMachine):
         for step, outcome in zip(steps[self.model], outcomes, strict=True):
             if outcome.status is Status.COMMITTED:
                 self.ledger.booked(step, *limits[step.account])
+
+    @precondition(lambda self: self.fenced())
+    @rule(session=st.sampled_from(SESSIONS))
+    def nothing_gets_through_the_fence(self, session: str) -> None:
+        refused = self.both(lambda world: self.commit(world, [], 1))
+        assert isinstance(refused, Refusal)
+        assert refused == self.both(lambda world: world.find(session))
 
     async def step(self, world: World, plan: Plan) -> Step:
         stored = (await world.find(plan.session)).session
