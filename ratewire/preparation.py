@@ -5,6 +5,7 @@ import structlog
 from balances.errors import StoreError
 from billing.database import DatabaseUnavailable, schema_version
 from billing.settlement import position
+from config.settings import redact_url
 from migrations import runner
 from ratewire.wiring import PARTITION, System
 
@@ -24,7 +25,7 @@ async def prepare(system: System, *, migrate: bool) -> None:
     try:
         await system.connection.load()
     except StoreError as error:
-        raise NotPrepared(f"the store at {system.urls.store}: {error}") from error
+        raise NotPrepared(f"the store at {redact_url(system.urls.store)}: {error}") from error
     try:
         await _prepare_database(system, migrate=migrate)
     except (DatabaseUnavailable, runner.MigrationError) as error:
@@ -45,8 +46,13 @@ async def _prepare_database(system: System, *, migrate: bool) -> None:
             )
         await position.begin(conn, system.stream, PARTITION)
     relay = await system.relay()
-    await relay.publish()
-    await relay.drain()
+    try:
+        await relay.publish()
+        await relay.drain()
+    except StoreError as error:
+        # What waits goes on waiting, and the relay brings it: what is to be done may be the very
+        # thing that helps (a rebuild where the books are lost, settlement where they are full).
+        _log.warning("the store takes no movements now", error=str(error))
 
 
 async def _without_database(system: System, error: Exception) -> None:
