@@ -1,8 +1,7 @@
-"""One simulated NAS: its sessions, its accounting queue, and how it obeys. Pure.
+"""One simulated NAS: its sessions, what it reports of them, and how it obeys. Pure.
 
-It does what the field's NASes do: reports in intervals with jitter, retransmits the same octets
-until it is answered (RFC 5080, section 2.2.1), ends sessions when it is told to (RFC 5176) and then
-sends their Stop.
+It does what the field's NASes do: reports in intervals with jitter, until each report is answered
+(`accounting`), ends or changes sessions as it is told (`obedience`), and then sends their Stop.
 """
 
 import heapq
@@ -11,298 +10,272 @@ from random import Random
 
 import msgspec
 
-from radius.packet import Code
-from radius.requests import (
-    Value,
-    accounting_request,
-    dynamic_reply,
-    read_dynamic_request,
-    verify_response,
-)
-from ratewire.fleet.subscriber import Habit, LiveSession
+from radius.records import AcctStatus
+from radius.requests import Value
+from ratewire.fleet.accounting import Accounting, Acknowledged, Report, Tally
+from ratewire.fleet.obedience import Change, Obedience, Told
+from ratewire.fleet.subscriber import LiveSession, Subscriber
 
-START, STOP, INTERIM, ON = 1, 2, 3, 7
+#: Acct-Terminate-Cause (RFC 2866, section 5.10).
+USER_REQUEST, SESSION_TIMEOUT, ADMIN_RESET, NAS_REQUEST = 1, 5, 6, 10
 
-#: RFC 5080, section 2.2.1: IRT 2 s, MRT 16 s; accounting is retried for ever.
-FIRST_RETRY_S, LONGEST_RETRY_S = 2.0, 16.0
-
-SESSION_CONTEXT_NOT_FOUND = 503
-USER_REQUEST, ADMIN_RESET = 1, 6
+_NAS_PORT_TYPE_ETHERNET = 15
 
 
 class Conduct(msgspec.Struct, frozen=True):
-    """How a NAS behaves: seconds between reports, and the part of them that is jitter."""
+    """How a NAS behaves: seconds between reports, and the part of them that is jitter.
+
+    With `delay_time` it retransmits with Acct-Delay-Time, so under new identifiers.
+    """
 
     interim: float
     jitter: float = 0.1
+    delay_time: bool = False
 
 
-class Waiting(msgspec.Struct):
-    """An accounting request that was not answered yet."""
+class Obedient(msgspec.Struct):
+    """What NASes were told on their CoA ports, and did. One for a whole fleet.
 
-    octets: bytes
-    retry_at: float
-    interval: float
-    status: int
-    session_id: str
-    octets_in: int
-    octets_out: int
-    seconds: int
+    `disconnects` counts Disconnect- and CoA-Requests that are genuine and new; `changes` the
+    CoA-Requests among those that were obeyed.
+    """
 
-
-class Sent(msgspec.Struct):
-    """What a NAS sent, and what was acknowledged."""
-
-    starts: int = 0
-    interims: int = 0
-    stops: int = 0
-    retransmissions: int = 0
-    acknowledged: int = 0
-    bad_replies: int = 0
     disconnects: int = 0
     disconnects_obeyed: int = 0
     disconnects_refused: int = 0
-    acked: dict[str, tuple[int, int, int]] = {}
+    disconnects_repeated: int = 0
+    changes: int = 0
 
-    def totals(self) -> tuple[int, int, int]:
-        """Return the sums of what was acknowledged: octets in, octets out, seconds."""
-        figures = list(self.acked.values())
-        return (
-            sum(each[0] for each in figures),
-            sum(each[1] for each in figures),
-            sum(each[2] for each in figures),
-        )
+
+class Site(msgspec.Struct, frozen=True):
+    """Which NAS of a fleet it is. `address` is its NAS-IP-Address.
+
+    `boot` makes the session ids of this run differ from those of runs before.
+    """
+
+    number: int
+    name: str
+    address: str
+    secret: bytes
+    boot: int
+
+
+class _Up(msgspec.Struct):
+    """A session with what all its reports have in common, and what was acknowledged of it."""
+
+    session: LiveSession
+    attributes: dict[str, Value]
+    acknowledged: Acknowledged
 
 
 class Nas:
-    """Sessions of some users. Every verb returns the datagrams that have to go out now."""
+    """Sessions of some subscribers. Verbs return the datagrams for the accounting server."""
 
     def __init__(
         self,
-        name: str,
-        secret: bytes,
-        users: Sequence[tuple[str, Habit]],
+        site: Site,
+        subscribers: Sequence[Subscriber],
         conduct: Conduct,
         random: Random,
-        *,
-        boot: int,
+        tally: Tally,
+        obedient: Obedient,
     ) -> None:
-        """`boot` makes the session ids of this run differ from those of runs before."""
-        self.name = name
-        self.sent = Sent()
-        self.sessions: dict[str, LiveSession] = {}
-        self._secret = secret
+        self.site = site
         self._conduct = conduct
         self._random = random
-        self._boot = boot
-        self._habits = dict(users)
-        self._waiting: dict[int, Waiting] = {}
-        self._queue: list[tuple[int, str, dict[str, Value]]] = []
-        self._identifier = random.randrange(256)
-        self._started = 0
-        self._due: list[tuple[float, int, str]] = []
+        self._obedient = obedient
+        self._subscribers = subscribers
+        self._accounting = Accounting(site.secret, random, tally, delay_time=conduct.delay_time)
+        self._obedience = Obedience(site.name, site.address, site.secret)
+        self._up: dict[str, _Up] = {}
+        self._sessions: dict[str, LiveSession] = {}
+        self._begun = 0
+        # What comes next for a subscriber is its newest entry; older ones are void.
+        self._agenda: list[tuple[float, int, Subscriber]] = []
+        self._newest: dict[str, int] = {}
         self._order = 0
 
     @property
     def unanswered(self) -> int:
-        """How many requests wait for an answer, or to be sent at all."""
-        return len(self._waiting) + len(self._queue)
+        """How many reports wait for an answer, or to be sent at all."""
+        return self._accounting.unanswered
 
-    def begin(self, now: float, spread: float) -> list[bytes]:
-        """Switch on: Accounting-On, and the users come in over `spread` seconds."""
-        for user in self._habits:
-            self._plan(now + self._random.uniform(0, spread), user)
-        return self._request(ON, "", {}, now)
+    @property
+    def sessions(self) -> dict[str, LiveSession]:
+        """The sessions that are up, by Acct-Session-Id. Not to be changed."""
+        return self._sessions
+
+    def switch_on(self, now: float, spread: float) -> list[bytes]:
+        """Begin with Accounting-On; the subscribers come in over `spread` seconds."""
+        for subscriber in self._subscribers:
+            self._plan(now + subscriber.random.uniform(0, spread), subscriber)
+        return self._tell_of_itself(AcctStatus.ACCOUNTING_ON, now)
+
+    def end_sessions(self, now: float) -> list[bytes]:
+        """Stop every session; nobody comes in again."""
+        self._agenda.clear()
+        self._newest.clear()
+        out: list[bytes] = []
+        for up in list(self._up.values()):
+            out += self._stop(up, now, NAS_REQUEST)
+        return out
+
+    def switch_off(self, now: float) -> list[bytes]:
+        """End with Accounting-Off, which comes after the Stops."""
+        return self._tell_of_itself(AcctStatus.ACCOUNTING_OFF, now)
 
     def due(self, now: float) -> list[bytes]:
         """Do what is due: logins, reports, logouts, retransmissions."""
         out: list[bytes] = []
-        while self._due and self._due[0][0] <= now:
-            _, _, user = heapq.heappop(self._due)
-            session = self.sessions.get(user)
-            if session is None:
-                out += self._login(user, now)
-            elif now >= session.ends:
-                out += self._logout(session, now, USER_REQUEST)
-            else:
-                out += self._report(session, INTERIM, now, {})
-                self._plan_next(session, now)
-        return out + self._retransmissions(now)
+        while self._agenda and self._agenda[0][0] <= now:
+            _, order, subscriber = heapq.heappop(self._agenda)
+            if self._newest.get(subscriber.name) == order:
+                out += self._do_next(subscriber, now)
+        return out + self._accounting.due(now)
 
     def next_due(self) -> float | None:
-        """Return when to call `due` again."""
-        times = [waiting.retry_at for waiting in self._waiting.values()]
-        if self._due:
-            times.append(self._due[0][0])
-        return min(times, default=None)
+        """Return when to call `due`, unless something else happens before."""
+        retry = self._accounting.next_due()
+        planned = self._agenda[0][0] if self._agenda else None
+        if retry is None or planned is None:
+            return planned if retry is None else retry
+        return min(retry, planned)
 
-    def end(self, now: float) -> list[bytes]:
-        """Switch off: every session stops, nobody comes in again."""
-        self._due.clear()
-        out: list[bytes] = []
-        for session in list(self.sessions.values()):
-            out += self._logout(session, now, USER_REQUEST, again=False)
-        return out
+    def answered(self, datagram: bytes, now: float) -> list[bytes]:
+        """Take a datagram from the accounting server."""
+        return self._accounting.answered(datagram, now)[1]
 
-    def answered(self, reply: bytes, now: float) -> list[bytes]:
-        """Take a reply from the accounting server."""
-        waiting = self._waiting.get(reply[1]) if len(reply) >= 20 else None
-        if waiting is None:
-            return []
-        if reply[0] != Code.ACCOUNTING_RESPONSE or not verify_response(
-            waiting.octets, reply, secret=self._secret
-        ):
-            self.sent.bad_replies += 1
-            return []
-        del self._waiting[reply[1]]
-        self.sent.acknowledged += 1
-        if waiting.session_id:
-            figures = (waiting.octets_in, waiting.octets_out, waiting.seconds)
-            before = self.sent.acked.get(waiting.session_id, (0, 0, 0))
-            self.sent.acked[waiting.session_id] = max(before, figures)
-        return self._from_queue(now)
+    def told(self, datagram: bytes, source: object, now: float) -> tuple[Told, list[bytes]]:
+        """Take a datagram on the CoA port; return what comes of it, and what to report."""
+        told = self._obedience.take(datagram, source, self._sessions, now)
+        if told.reply is None:
+            return told, []
+        if told.repeated:
+            self._obedient.disconnects_repeated += 1
+            return told, []
+        self._obedient.disconnects += 1
+        if told.obeyed is None:
+            self._obedient.disconnects_refused += 1
+            return told, []
+        self._obedient.disconnects_obeyed += 1
+        up = self._up[told.obeyed.session.subscriber.name]
+        if told.obeyed.change is not None:
+            self._obedient.changes += 1
+            self._change(up.session, told.obeyed.change, now)
+            return told, []
+        up.session.cut = True
+        return told, self._log_out(up, now, ADMIN_RESET)
 
-    def told(self, request: bytes, now: float) -> tuple[bytes | None, list[bytes]]:
-        """Take a Disconnect- or CoA-Request; return the reply to it, and what else has to go out.
+    def _do_next(self, subscriber: Subscriber, now: float) -> list[bytes]:
+        up = self._up.get(subscriber.name)
+        if up is None:
+            return self._log_in(subscriber, now)
+        if now >= up.session.ends:
+            cause = SESSION_TIMEOUT if up.session.cut else USER_REQUEST
+            return self._log_out(up, now, cause)
+        self._plan_report(up.session, now)
+        return self._report(up, AcctStatus.INTERIM, now)
 
-        None for a request that does not verify: a NAS stays silent.
-        """
-        read = read_dynamic_request(request, secret=self._secret)
-        if read is None:
-            return None, []
-        self.sent.disconnects += 1
-        wanted = read.attributes.get("Acct-Session-Id", [""])[0]
-        for session in self.sessions.values():
-            if session.session_id == wanted and read.code == Code.DISCONNECT_REQUEST:
-                self.sent.disconnects_obeyed += 1
-                out = self._logout(session, now, ADMIN_RESET)
-                return dynamic_reply(request, secret=self._secret, ack=True), out
-        self.sent.disconnects_refused += 1
-        reply = dynamic_reply(
-            request, secret=self._secret, ack=False, error_cause=SESSION_CONTEXT_NOT_FOUND
-        )
-        return reply, []
-
-    def _login(self, user: str, now: float) -> list[bytes]:
-        self._started += 1
-        habit = self._habits[user]
+    def _log_in(self, subscriber: Subscriber, now: float) -> list[bytes]:
+        self._begun += 1
+        habit = subscriber.habit
         session = LiveSession(
-            user=user,
-            session_id=f"{self._boot:08x}{self._started:08x}",
-            address=f"100.64.{self._started // 254 % 256}.{self._started % 254 + 1}",
+            subscriber=subscriber,
+            session_id=f"{self.site.boot:08x}-{self.site.number:03x}-{self._begun:06x}",
             began=now,
-            habit=habit,
             ends=now + habit.online,
-            next_report=0.0,
+            down=habit.down,
+            up=habit.up,
             counted=now,
         )
-        self.sessions[user] = session
-        self._plan_next(session, now)
-        return self._report(session, START, now, {})
-
-    def _logout(
-        self, session: LiveSession, now: float, cause: int, *, again: bool = True
-    ) -> list[bytes]:
-        del self.sessions[session.user]
-        if again:
-            self._plan(now + session.habit.offline, session.user)
-        return self._report(session, STOP, now, {"Acct-Terminate-Cause": cause})
-
-    def _plan(self, at: float, user: str) -> None:
-        self._order += 1
-        heapq.heappush(self._due, (at, self._order, user))
-
-    def _plan_next(self, session: LiveSession, now: float) -> None:
-        jitter = self._random.uniform(-self._conduct.jitter, self._conduct.jitter)
-        self._plan(min(session.ends, now + self._conduct.interim * (1 + jitter)), session.user)
-
-    def _report(
-        self, session: LiveSession, status: int, now: float, more: dict[str, Value]
-    ) -> list[bytes]:
-        session.count(now, self._random)
         attributes: dict[str, Value] = {
-            "User-Name": session.user,
-            "Framed-IP-Address": session.address,
-            "Calling-Station-Id": f"02:00:{self._boot & 0xFF:02x}:00:{len(session.user):02x}:01",
-            "NAS-Port-Type": 15,
+            "User-Name": subscriber.name,
+            "NAS-Identifier": self.site.name,
+            "NAS-IP-Address": self.site.address,
+            "Acct-Session-Id": session.session_id,
+            "Framed-IP-Address": subscriber.framed_address,
+            "Calling-Station-Id": subscriber.calling_station,
+            "NAS-Port": subscriber.number,
+            "NAS-Port-Type": _NAS_PORT_TYPE_ETHERNET,
+        }
+        up = _Up(session, attributes, Acknowledged())
+        self._up[subscriber.name] = up
+        self._sessions[session.session_id] = session
+        # The first report comes early, and for each at another moment of the interval.
+        self._plan_report(session, now, part=subscriber.random.uniform(0.3, 1.0))
+        return self._report(up, AcctStatus.START, now)
+
+    def _log_out(self, up: _Up, now: float, cause: int) -> list[bytes]:
+        session = up.session
+        pause = session.subscriber.pause_after(now - session.began, cut=session.cut)
+        self._plan(now + pause, session.subscriber)
+        return self._stop(up, now, cause)
+
+    def _stop(self, up: _Up, now: float, cause: int) -> list[bytes]:
+        del self._up[up.session.subscriber.name]
+        del self._sessions[up.session.session_id]
+        up.attributes["Acct-Terminate-Cause"] = cause
+        return self._report(up, AcctStatus.STOP, now)
+
+    def _change(self, session: LiveSession, change: Change, now: float) -> None:
+        session.count(now)
+        if change.down is not None and change.up is not None:
+            session.down = min(session.subscriber.habit.down, change.down)
+            session.up = min(session.subscriber.habit.up, change.up)
+        if change.timeout_s is not None:
+            session.cut = True
+            session.ends = now + change.timeout_s
+            self._plan_report(session, now)
+
+    def _plan(self, at: float, subscriber: Subscriber) -> None:
+        self._order += 1
+        self._newest[subscriber.name] = self._order
+        heapq.heappush(self._agenda, (at, self._order, subscriber))
+
+    def _plan_report(self, session: LiveSession, now: float, *, part: float = 1.0) -> None:
+        jitter = self._conduct.jitter
+        interval = (
+            self._conduct.interim * part * session.subscriber.random.uniform(1 - jitter, 1 + jitter)
+        )
+        self._plan(min(session.ends, now + interval), session.subscriber)
+
+    def _report(self, up: _Up, status: AcctStatus, now: float) -> list[bytes]:
+        session = up.session
+        session.count(now)
+        attributes: dict[str, Value] = {
+            "Acct-Status-Type": int(status),
+            **up.attributes,
             "Event-Timestamp": int(now),
-            **more,
         }
-        if status != START:
-            giga_in, octets_in = divmod(session.octets_in, 2**32)
-            giga_out, octets_out = divmod(session.octets_out, 2**32)
-            attributes |= {
-                "Acct-Session-Time": int(now - session.began),
-                "Acct-Input-Octets": octets_in,
-                "Acct-Output-Octets": octets_out,
-                "Acct-Input-Gigawords": giga_in,
-                "Acct-Output-Gigawords": giga_out,
-            }
-        return self._request(status, session.session_id, attributes, now)
+        if status is AcctStatus.START:
+            report = Report(status, session.session_id, attributes, now, session=up.acknowledged)
+            return self._accounting.report(report, now)
+        seconds = session.seconds(now)
+        giga_in, low_in = divmod(session.octets_in, 2**32)
+        giga_out, low_out = divmod(session.octets_out, 2**32)
+        attributes["Acct-Session-Time"] = seconds
+        attributes["Acct-Input-Octets"] = low_in
+        attributes["Acct-Output-Octets"] = low_out
+        attributes["Acct-Input-Gigawords"] = giga_in
+        attributes["Acct-Output-Gigawords"] = giga_out
+        report = Report(
+            status=status,
+            session_id=session.session_id,
+            attributes=attributes,
+            at=now,
+            octets_in=session.octets_in,
+            octets_out=session.octets_out,
+            seconds=seconds,
+            session=up.acknowledged,
+        )
+        return self._accounting.report(report, now)
 
-    def _request(
-        self, status: int, session_id: str, attributes: dict[str, Value], now: float
-    ) -> list[bytes]:
-        match status:
-            case 1:
-                self.sent.starts += 1
-            case 2:
-                self.sent.stops += 1
-            case 3:
-                self.sent.interims += 1
-            case _:
-                pass
-        whole: dict[str, Value] = {
-            "Acct-Status-Type": status,
-            "NAS-Identifier": self.name,
-            **attributes,
+    def _tell_of_itself(self, status: AcctStatus, now: float) -> list[bytes]:
+        """Accounting-On or -Off, with its time: the On may arrive after the first Starts."""
+        attributes: dict[str, Value] = {
+            "Acct-Status-Type": int(status),
+            "NAS-Identifier": self.site.name,
+            "NAS-IP-Address": self.site.address,
+            "Event-Timestamp": int(now),
         }
-        if session_id:
-            whole["Acct-Session-Id"] = session_id
-        self._queue.append((status, session_id, whole))
-        return self._from_queue(now)
-
-    def _from_queue(self, now: float) -> list[bytes]:
-        """Send what has a free identifier; one socket has 256 (RFC 2865, section 3)."""
-        out: list[bytes] = []
-        while self._queue and len(self._waiting) < 256:
-            status, session_id, attributes = self._queue.pop(0)
-            while self._identifier in self._waiting:
-                self._identifier = (self._identifier + 1) % 256
-            octets = accounting_request(
-                attributes, secret=self._secret, identifier=self._identifier
-            )
-            self._waiting[self._identifier] = Waiting(
-                octets=octets,
-                retry_at=now + FIRST_RETRY_S * self._random.uniform(0.9, 1.1),
-                interval=FIRST_RETRY_S,
-                status=status,
-                session_id=session_id,
-                octets_in=_whole(attributes, "Input"),
-                octets_out=_whole(attributes, "Output"),
-                seconds=_integer(attributes, "Acct-Session-Time"),
-            )
-            self._identifier = (self._identifier + 1) % 256
-            out.append(octets)
-        return out
-
-    def _retransmissions(self, now: float) -> list[bytes]:
-        out: list[bytes] = []
-        for waiting in self._waiting.values():
-            if waiting.retry_at <= now:
-                waiting.interval = min(waiting.interval * 2, LONGEST_RETRY_S)
-                waiting.retry_at = now + waiting.interval * self._random.uniform(0.9, 1.1)
-                self.sent.retransmissions += 1
-                out.append(waiting.octets)
-        return out
-
-
-def _integer(attributes: dict[str, Value], name: str) -> int:
-    value = attributes.get(name, 0)
-    assert isinstance(value, int)
-    return value
-
-
-def _whole(attributes: dict[str, Value], direction: str) -> int:
-    low = _integer(attributes, f"Acct-{direction}-Octets")
-    return (_integer(attributes, f"Acct-{direction}-Gigawords") << 32) + low
+        return self._accounting.report(Report(status, "", attributes, now), now)

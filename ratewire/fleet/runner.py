@@ -1,37 +1,53 @@
-"""The fleet on real sockets: every NAS has an address of its own on loopback."""
+"""The fleet on real sockets: every NAS has an address of its own."""
 
 import asyncio
 import contextlib
 import socket
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from ipaddress import IPv4Address
 from random import Random
 
 import msgspec
 
-from ratewire.fleet.nas import Conduct, Nas
+from ratewire.fleet.accounting import Tally
+from ratewire.fleet.nas import Conduct, Nas, Obedient, Site
 from ratewire.fleet.network import Toll, Weather, deliveries
-from ratewire.fleet.subscriber import habit
+from ratewire.fleet.subscriber import Subscriber
+from ratewire.fleet.summary import Summary, summarize
 
-#: The first NAS of a fleet has this address; they are all in 127.96.0.0/11.
-FIRST_ADDRESS = (127 << 24) + (96 << 16) + 1
-
-#: How long to wait, in the end, for answers to the Stops.
+#: How long to wait, in the end, for the last answers: the second retransmission is in it.
 LAST_ANSWERS_S = 20.0
 
+#: The longest sleep between two looks at what is due.
+LONGEST_TURN_S = 0.1
+
 MAX_DATAGRAM = 4096
+_RECEIVE_BUFFER = 4 << 20
 
 
-class Plan(msgspec.Struct, frozen=True):
-    """What a fleet does. `interim` is in seconds; `seconds` None is until it is stopped."""
+class FleetError(Exception):
+    """The fleet cannot run as it was asked to; the message says why and what is allowed."""
+
+
+class Scenario(msgspec.Struct, frozen=True):
+    """What a fleet does, against the accounting server at `host` and `port`.
+
+    The NASes have the addresses from `first_address` on, which must be this machine's, and listen
+    for Disconnect- and CoA-Requests on `coa_port`. `users` come in over `spread` seconds.
+    `interim` is in seconds, `megabits` the mean speed of a line in Mbit/s, and `seconds` how long
+    it goes on (None: until it is stopped).
+    """
 
     host: str
     port: int
     secret: bytes
-    coa_port: int
     users: Sequence[str]
+    first_address: str = "127.96.0.1"
+    coa_port: int = 3799
     nases: int = 4
     interim: float = 10.0
+    delay_time: bool = False
     megabits: float = 20.0
     spread: float = 10.0
     weather: Weather = Weather()
@@ -39,171 +55,168 @@ class Plan(msgspec.Struct, frozen=True):
     seconds: float | None = None
 
 
-class Summary(msgspec.Struct, frozen=True):
-    """What a fleet sent. Octets and seconds are what was acknowledged, summed over its sessions."""
+class Fleet:
+    """All NASes of a scenario; made inside a running event loop. Raises FleetError."""
 
-    nases: int
-    users: int
-    seed: int
-    starts: int
-    interims: int
-    stops: int
-    acknowledged: int
-    unanswered: int
-    retransmissions: int
-    lost: int
-    duplicated: int
-    delayed: int
-    bad_replies: int
-    disconnects: int
-    disconnects_obeyed: int
-    disconnects_refused: int
-    octets_in: int
-    octets_out: int
-    seconds: int
+    def __init__(self, scenario: Scenario) -> None:
+        self._scenario = scenario
+        self._tally = Tally()
+        self._obedient = Obedient()
+        self._toll = Toll()
+        self._stations: list[_Station] = []
+        random = Random(scenario.seed)
+        boot = int(time.time())
+        subscribers = [
+            Subscriber(name, number, scenario.megabits, scenario.seed)
+            for number, name in enumerate(scenario.users)
+        ]
+        conduct = Conduct(scenario.interim, delay_time=scenario.delay_time)
+        try:
+            for number in range(scenario.nases):
+                address = str(IPv4Address(scenario.first_address) + number)
+                nas = Nas(
+                    Site(number, f"sim-{number + 1}", address, scenario.secret, boot),
+                    subscribers[number :: scenario.nases],
+                    conduct,
+                    Random(random.random()),
+                    self._tally,
+                    self._obedient,
+                )
+                self._stations.append(_Station(nas, scenario, Random(random.random()), self._toll))
+        except BaseException:
+            self._close()
+            raise
 
+    async def run(self, stop: asyncio.Event) -> Summary:
+        """Go on until `stop` is set or the time is over; then stop all sessions, in peace.
 
-def address_of(index: int) -> str:
-    """Return the address of the so-manieth NAS of a fleet, from 0."""
-    return socket.inet_ntoa((FIRST_ADDRESS + index).to_bytes(4))
+        What was not answered after LAST_ANSWERS_S counts as unanswered.
+        """
+        began = time.time()
+        seconds = self._scenario.seconds
+        try:
+            self._each(lambda station, now: station.nas.switch_on(now, self._scenario.spread))
+            await self._turn(stop, None if seconds is None else began + seconds)
+            self._each(lambda station, now: station.nas.end_sessions(now))
+            await self._turn(asyncio.Event(), time.time() + LAST_ANSWERS_S, until_answered=True)
+            self._each(lambda station, now: station.nas.switch_off(now))
+            await self._turn(asyncio.Event(), time.time() + LAST_ANSWERS_S, until_answered=True)
+        finally:
+            self._close()
+        return summarize(
+            self._tally,
+            self._obedient,
+            self._toll,
+            nases=self._scenario.nases,
+            users=len(self._scenario.users),
+            seed=self._scenario.seed,
+            elapsed=time.time() - began,
+            unanswered=self._unanswered,
+        )
+
+    @property
+    def _unanswered(self) -> int:
+        return sum(station.nas.unanswered for station in self._stations)
+
+    def _each(self, verb: "Callable[[_Station, float], Sequence[bytes]]") -> None:
+        for station in self._stations:
+            station.send(verb(station, time.time()))
+
+    async def _turn(
+        self, stop: asyncio.Event, end: float | None, *, until_answered: bool = False
+    ) -> None:
+        """Do what is due until `stop`, or `end`, or (if so asked) everything is answered."""
+        while not stop.is_set():
+            now = time.time()
+            if (end is not None and now >= end) or (until_answered and not self._unanswered):
+                return
+            self._each(lambda station, now: station.nas.due(now))
+            dues = [station.nas.next_due() for station in self._stations]
+            nearest = min((due for due in dues if due is not None), default=now + LONGEST_TURN_S)
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(min(LONGEST_TURN_S, max(0.001, nearest - time.time()))):
+                    await stop.wait()
+
+    def _close(self) -> None:
+        for station in self._stations:
+            station.close()
 
 
 class _Station:
     """A NAS with its two sockets: accounting out, Disconnect and CoA in."""
 
-    def __init__(self, nas: Nas, index: int, plan: Plan, random: Random, toll: Toll) -> None:
+    def __init__(self, nas: Nas, scenario: Scenario, random: Random, toll: Toll) -> None:
         self.nas = nas
-        self._plan = plan
+        self._server = (scenario.host, scenario.port)
+        self._weather = scenario.weather
         self._random = random
         self._toll = toll
         self._loop = asyncio.get_running_loop()
-        self.wake = asyncio.Event()
-        self.accounting = _bound(address_of(index), 0)
-        self.dynamic = _bound(address_of(index), plan.coa_port)
-        self._loop.add_reader(self.accounting, self._on_reply)
-        self._loop.add_reader(self.dynamic, self._on_told)
+        self._accounting = _bound(nas.site.address, 0)
+        try:
+            self._dynamic = _bound(nas.site.address, scenario.coa_port)
+        except FleetError:
+            self._accounting.close()
+            raise
+        self._loop.add_reader(self._accounting, self._read, self._accounting, self._take_reply)
+        self._loop.add_reader(self._dynamic, self._read, self._dynamic, self._take_request)
 
     def send(self, datagrams: Sequence[bytes]) -> None:
-        """Put datagrams on the network."""
+        """Put what the NAS reports on the network."""
         for datagram in datagrams:
-            for delay in deliveries(self._plan.weather, self._random, self._toll):
-                if delay:
-                    self._loop.call_later(delay, self._put, datagram)
-                else:
-                    self._put(datagram)
+            self._travel(self._put, self._accounting, datagram, self._server)
 
     def close(self) -> None:
         """Take the sockets down."""
-        for each in (self.accounting, self.dynamic):
-            self._loop.remove_reader(each)
-            each.close()
+        for each in (self._accounting, self._dynamic):
+            if each.fileno() >= 0:
+                self._loop.remove_reader(each)
+                each.close()
 
-    def _put(self, datagram: bytes) -> None:
-        # A server that is away shows as a refused port on loopback; the NAS retransmits.
-        with contextlib.suppress(OSError):
-            self.accounting.sendto(datagram, (self._plan.host, self._plan.port))
-
-    def _on_reply(self) -> None:
+    def _read(self, source: socket.socket, take: Callable[[bytes, object], None]) -> None:
+        # An ICMP "port unreachable" of before shows here: the server is away, the NAS retransmits.
         with contextlib.suppress(BlockingIOError, ConnectionRefusedError):
             while True:
-                reply, _ = self.accounting.recvfrom(MAX_DATAGRAM)
-                self.send(self.nas.answered(reply, time.time()))
+                datagram, address = source.recvfrom(MAX_DATAGRAM)
+                self._travel(take, datagram, address)
 
-    def _on_told(self) -> None:
-        with contextlib.suppress(BlockingIOError, ConnectionRefusedError):
-            while True:
-                request, source = self.dynamic.recvfrom(MAX_DATAGRAM)
-                reply, out = self.nas.told(request, time.time())
-                if reply is not None:
-                    self.dynamic.sendto(reply, source)
-                self.send(out)
-                self.wake.set()
+    def _take_reply(self, datagram: bytes, _address: object) -> None:
+        self.send(self.nas.answered(datagram, time.time()))
 
+    def _take_request(self, datagram: bytes, address: object) -> None:
+        told, reports = self.nas.told(datagram, address, time.time())
+        if told.reply is not None:
+            self._travel(self._put, self._dynamic, told.reply, address)
+        self.send(reports)
 
-async def run(plan: Plan, stop: asyncio.Event) -> Summary:
-    """Run a fleet until `stop` is set or its time is over; then all sessions stop, in peace."""
-    random = Random(plan.seed)
-    toll = Toll()
-    boot = int(time.time())
-    stations: list[_Station] = []
-    for index in range(plan.nases):
-        users = [(user, habit(random, plan.megabits)) for user in plan.users[index :: plan.nases]]
-        nas = Nas(
-            f"sim-{index + 1}",
-            plan.secret,
-            users,
-            Conduct(plan.interim),
-            Random(random.random()),
-            boot=boot,
-        )
-        stations.append(_Station(nas, index, plan, random, toll))
-    try:
-        await _go_on(stations, plan, stop)
-        await _finish(stations)
-    finally:
-        for station in stations:
-            station.close()
-    return _summary(plan, stations, toll)
+    def _travel(self, arrive: Callable[..., None], *what: object) -> None:
+        """Have something arrive as the weather will have it."""
+        for delay in deliveries(self._weather, self._random, self._toll):
+            if delay:
+                self._loop.call_later(delay, arrive, *what)
+            else:
+                arrive(*what)
 
-
-async def _go_on(stations: Sequence[_Station], plan: Plan, stop: asyncio.Event) -> None:
-    end = None if plan.seconds is None else time.time() + plan.seconds
-    for station in stations:
-        station.send(station.nas.begin(time.time(), plan.spread))
-    while not stop.is_set() and (end is None or time.time() < end):
-        await _turn(stations, stop)
-
-
-async def _turn(stations: Sequence[_Station], stop: asyncio.Event) -> None:
-    now = time.time()
-    for station in stations:
-        station.send(station.nas.due(now))
-    times = [due for station in stations if (due := station.nas.next_due()) is not None]
-    nearest = min(times, default=now + 0.1)
-    with contextlib.suppress(TimeoutError):
-        async with asyncio.timeout(min(0.1, max(0.001, nearest - time.time()))):
-            await stop.wait()
-
-
-async def _finish(stations: Sequence[_Station]) -> None:
-    """Stop all sessions, and retransmit until everything is answered or nobody answers."""
-    for station in stations:
-        station.send(station.nas.end(time.time()))
-    end = time.time() + LAST_ANSWERS_S
-    while time.time() < end and any(station.nas.unanswered for station in stations):
-        for station in stations:
-            station.send(station.nas.due(time.time()))
-        await asyncio.sleep(0.02)
-
-
-def _summary(plan: Plan, stations: Sequence[_Station], toll: Toll) -> Summary:
-    sents = [station.nas.sent for station in stations]
-    totals = [sent.totals() for sent in sents]
-    return Summary(
-        nases=plan.nases,
-        users=len(plan.users),
-        seed=plan.seed,
-        starts=sum(sent.starts for sent in sents),
-        interims=sum(sent.interims for sent in sents),
-        stops=sum(sent.stops for sent in sents),
-        acknowledged=sum(sent.acknowledged for sent in sents),
-        unanswered=sum(station.nas.unanswered for station in stations),
-        retransmissions=sum(sent.retransmissions for sent in sents),
-        lost=toll.lost,
-        duplicated=toll.duplicated,
-        delayed=toll.delayed,
-        bad_replies=sum(sent.bad_replies for sent in sents),
-        disconnects=sum(sent.disconnects for sent in sents),
-        disconnects_obeyed=sum(sent.disconnects_obeyed for sent in sents),
-        disconnects_refused=sum(sent.disconnects_refused for sent in sents),
-        octets_in=sum(total[0] for total in totals),
-        octets_out=sum(total[1] for total in totals),
-        seconds=sum(total[2] for total in totals),
-    )
+    def _put(self, outlet: socket.socket, datagram: bytes, address: tuple[str, int]) -> None:
+        if outlet.fileno() < 0:
+            return  # it was still on its way when the fleet was taken down
+        try:
+            outlet.sendto(datagram, address)
+        except OSError as error:
+            self._toll.unsendable += 1
+            self._toll.last_error = str(error)
 
 
 def _bound(host: str, port: int) -> socket.socket:
     made = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
     made.setblocking(False)
-    made.bind((host, port))
+    made.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, _RECEIVE_BUFFER)
+    try:
+        made.bind((host, port))
+    except OSError as error:
+        made.close()
+        raise FleetError(
+            f"a NAS cannot have the address {host} and port {port}: {error.strerror}; the"
+            " addresses must be this machine's, one for each NAS, with the CoA port free"
+        ) from error
     return made
