@@ -2,7 +2,16 @@
 
 import typer
 
-from ratewire.cli import catalogue, enforcement, money, operations, people, reports, serving
+from ratewire.cli import (
+    catalogue,
+    enforcement,
+    money,
+    operations,
+    people,
+    reports,
+    serving,
+    showing,
+)
 
 app = typer.Typer(
     name="ratewire",
@@ -13,5 +22,5 @@ app = typer.Typer(
     rich_markup_mode=None,
 )
 
-for module in (serving, operations, catalogue, people, money, enforcement, reports):
+for module in (serving, showing, operations, catalogue, people, money, enforcement, reports):
     module.register(app)
