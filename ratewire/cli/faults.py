@@ -6,7 +6,9 @@ from billing.database import DatabaseUnavailable, unavailable
 from billing.errors import BillingError
 from billing.sealing.keyring import KeyringError
 from config.load import SettingsError
+from ratewire.demo.run import DemoFailed
 from ratewire.embedded.errors import EmbeddedServersError
+from ratewire.fleet.runner import FleetError
 from ratewire.preparation import NotPrepared
 from rating.money import AmountError
 
@@ -19,7 +21,9 @@ _TOLD = (
     AmountError,
     BillingError,
     DatabaseUnavailable,
+    DemoFailed,
     EmbeddedServersError,
+    FleetError,
     KeyringError,
     NotPrepared,
     PlanFileError,
