@@ -6,6 +6,7 @@ request, and takes the place of the old one. This layer only spares work; record
 sends again under a new Identifier are recognised by their content, further down.
 """
 
+from collections import OrderedDict
 from enum import Enum
 
 Key = tuple[str, int, int]
@@ -41,9 +42,12 @@ class ReplyCache:
             raise ValueError(f"reply cache capacity {capacity}; allowed is 1 or more")
         self._lifetime_ms = lifetime_ms
         self._capacity = capacity
-        # Both in order of insertion, which for replies is the order in which they expire.
-        self._in_flight: dict[Key, bytes] = {}
-        self._replied: dict[Key, tuple[bytes, bytes, int]] = {}  # authenticator, reply, expiry
+        # Both in order of insertion, which for replies is the order in which they expire. A plain
+        # dict keeps that order too, but finds its first entry by walking over all that were deleted
+        # before it: 11 microseconds a reply once the cache is full.
+        self._in_flight: OrderedDict[Key, bytes] = OrderedDict()
+        # authenticator, reply, expiry
+        self._replied: OrderedDict[Key, tuple[bytes, bytes, int]] = OrderedDict()
 
     def __len__(self) -> int:
         """How many requests and replies are held."""
@@ -64,7 +68,7 @@ class ReplyCache:
         in_flight = self._in_flight
         in_flight.pop(key, None)
         if len(in_flight) >= self._capacity:
-            del in_flight[next(iter(in_flight))]
+            in_flight.popitem(last=False)
         in_flight[key] = authenticator
 
     def finish(self, key: Key, authenticator: bytes, reply: bytes, now_ms: int) -> None:
@@ -79,7 +83,7 @@ class ReplyCache:
         replied = self._replied
         self._forget_expired(now_ms)
         if len(replied) >= self._capacity:
-            del replied[next(iter(replied))]
+            replied.popitem(last=False)
         replied[key] = (authenticator, reply, now_ms + self._lifetime_ms)
 
     def release(self, key: Key, authenticator: bytes) -> None:
@@ -93,4 +97,4 @@ class ReplyCache:
             oldest = next(iter(replied))
             if replied[oldest][2] > now_ms:
                 return
-            del replied[oldest]
+            replied.popitem(last=False)

@@ -1,0 +1,276 @@
+"""The main job under load: durable, rated, reserved, acknowledged, settled; records a second.
+
+Starts the real thing (`ratewire serve`, embedded Valkey with `appendfsync always`, embedded
+Postgres) in a temporary directory, opens sessions of as many accounts, and lets bench.load report
+usage as fast as it is answered. Ends with the conservation check: what was acknowledged equals what
+the ledger and the sessions hold, to the octet and the micro, and `reconcile` finds no drift.
+
+    python -m bench.main_job --workers 1 --sessions 10000 --seconds 20
+
+See bench/README.md for the method and what the figures mean.
+"""
+
+import argparse
+import asyncio
+import json
+import os
+import signal
+import socket
+import subprocess
+import sys
+import tempfile
+import time
+import urllib.request
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from bench.load import ACCOUNT, USER
+from bench.machine import machine
+from billing.catalogue.planfile import read_plans
+from billing.catalogue.plans import load_plans
+from billing.nas import register as nas
+from billing.reconcile.run import reconcile
+from billing.sessions.usage import report
+from billing.subscribers.bulk_import import import_csv
+from config.load import load
+from config.settings import Settings
+from ratewire.preparation import prepare
+from ratewire.wiring import System, Urls, now, servers
+from rating.charge import running_total
+from rating.quantity import Counters
+
+SECRET = "bench-secret"
+PLANS = Path(__file__).parent.parent / "config" / "samples" / "plans.toml"
+_TICKS = os.sysconf("SC_CLK_TCK")
+
+
+def free_port(kind: int) -> int:
+    """Return a port that is free now."""
+    with socket.socket(socket.AF_INET, kind) as probe:
+        probe.bind(("127.0.0.1", 0))
+        return probe.getsockname()[1]
+
+
+def environment(directory: Path) -> dict[str, str]:
+    """Return the settings of a system of its own in a directory."""
+    return {
+        "RATEWIRE_DATA__DIR": str(directory / "var"),
+        "RATEWIRE_RADIUS__BIND": "127.0.0.1",
+        "RATEWIRE_RADIUS__ACCT_PORT": str(free_port(socket.SOCK_DGRAM)),
+        "RATEWIRE_RADIUS__AUTH_PORT": str(free_port(socket.SOCK_DGRAM)),
+        "RATEWIRE_HTTP__PORT": str(free_port(socket.SOCK_STREAM)),
+        "RATEWIRE_STORE__EMBEDDED_MEMORY_MB": "8192",
+        "RATEWIRE_LOG__LEVEL": "warning",
+    }
+
+
+async def set_up(system: System, sessions: int) -> None:
+    """Load the plans, the NAS, and a subscriber with an account and money for each session."""
+    await prepare(system, migrate=True)
+    async with (await system.pool()).acquire() as conn:
+        await load_plans(conn, read_plans(PLANS), now())
+        await nas.add(
+            conn, system.keyring, "load", source="127.0.0.0/8", secret=SECRET.encode(), now=now()
+        )
+        rows = (f"{USER.format(n)},{ACCOUNT.format(n)},metered,EUR,100000" for n in range(sessions))
+        header = "username,account,plan,currency,topup"
+        await import_csv(conn, system.keyring, [header, *rows], actor="bench", now=now())
+    relay = await system.relay()
+    await relay.publish()
+    await relay.drain()
+
+
+class Serving:
+    """`ratewire serve` as a process of its own, and what it costs."""
+
+    def __init__(self, env: Mapping[str, str], workers: int) -> None:
+        self._env = env
+        self.process = subprocess.Popen(
+            [sys.executable, "-m", "ratewire", "serve", "--workers", str(workers)],
+            env={**os.environ, **env},
+            start_new_session=True,
+        )
+
+    def wait_ready(self, seconds: float = 60) -> None:
+        """Return once all of it does its work."""
+        url = f"http://127.0.0.1:{self._env['RATEWIRE_HTTP__PORT']}/readyz"
+        end = time.monotonic() + seconds
+        while time.monotonic() < end:
+            try:
+                with urllib.request.urlopen(url, timeout=2):
+                    return
+            except OSError:
+                time.sleep(0.1)
+        raise TimeoutError("it did not become ready")
+
+    def stop(self) -> None:
+        """Stop it as an operator would, and see that it ends well."""
+        self.process.send_signal(signal.SIGTERM)
+        status = self.process.wait(60)
+        assert status == 0, status
+
+
+def cpu_seconds(data: Path) -> dict[str, float]:
+    """Return the processor time used so far, by kind of process of this system."""
+    used: dict[str, float] = {}
+    for entry in Path("/proc").iterdir():
+        if not entry.name.isdigit():
+            continue
+        try:
+            command = (entry / "cmdline").read_bytes().replace(b"\0", b" ").decode()
+            stat = (entry / "stat").read_text().rpartition(")")[2].split()
+        except OSError:
+            continue
+        kind = _kind(command, data, int(stat[1]))
+        if kind is not None:
+            used[kind] = used.get(kind, 0.0) + (int(stat[11]) + int(stat[12])) / _TICKS
+    return used
+
+
+def _kind(command: str, data: Path, parent: int) -> str | None:
+    if "ratewire serve" in command or "-m ratewire serve" in command:
+        role = command.partition("--role ")[2].split(" ")[0]
+        return role or "supervisor"
+    if "bench.load" in command:
+        return "generator"
+    if str(data) in command:
+        return "valkey" if "valkey" in command else "postgres"
+    if command.startswith("postgres:"):
+        try:
+            line = Path(f"/proc/{parent}/cmdline").read_bytes().decode()
+        except OSError:
+            return None
+        return "postgres" if str(data) in line else None
+    return None
+
+
+def drive(env: Mapping[str, str], arguments: argparse.Namespace) -> dict[str, Any]:
+    """Run the load generator and return what it measured."""
+    done = subprocess.run(
+        [
+            *(sys.executable, "-m", "bench.load", "--secret", SECRET),
+            *("--port", env["RATEWIRE_RADIUS__ACCT_PORT"]),
+            *("--sessions", str(arguments.sessions), "--seconds", str(arguments.seconds)),
+            *("--sockets", str(arguments.sockets), "--window", str(arguments.window)),
+            *("--rate", str(arguments.rate)),
+        ],
+        check=True,
+        capture_output=True,
+        text=True,
+    )
+    return json.loads(done.stdout)
+
+
+async def settled(system: System) -> tuple[int, int]:
+    """Return the usage records in Postgres, and the stream entries that still wait."""
+    async with (await system.pool()).acquire() as conn:
+        count = await conn.fetchval("SELECT count(*) FROM usage_records")
+    return count, (await system.stream.books()).settled_lag
+
+
+async def wait_settled(system: System) -> float:
+    """Return the seconds until nothing waits for settlement."""
+    began = time.perf_counter()
+    while (await system.stream.books()).settled_lag:
+        await asyncio.sleep(0.02)
+    return time.perf_counter() - began
+
+
+async def conserve(system: System, sent: Mapping[str, Any]) -> dict[str, Any]:
+    """Compare what was acknowledged with what is in the books; raise if a unit is missing."""
+    async with (await system.pool()).acquire() as conn:
+        total = (await report(conn)).total
+        charged = await conn.fetchval(
+            "SELECT coalesce(sum(amount_micros), 0) FROM ledger_postings WHERE ledger = 30"
+        )
+        one = await conn.fetch(
+            "SELECT DISTINCT ON (session_uid) used_seconds, used_octets_in, used_octets_out,"
+            " total_micros FROM usage_records ORDER BY session_uid, settled_at DESC,"
+            " charge_sequence DESC"
+        )
+    found = {"octets_in": total.octets_in, "octets_out": total.octets_out}
+    expected = {name: sent[name] for name in found}
+    assert found == expected, f"acknowledged {expected}, in the books {found}"
+    [plan] = [plan for plan in read_plans(PLANS) if plan.name == "metered"]
+    price = sum(
+        running_total(
+            plan.tariff,
+            Counters(row["used_seconds"], row["used_octets_in"], row["used_octets_out"]),
+        )
+        for row in one
+    )
+    assert price == -int(charged) == total.charged_micros, (price, charged, total.charged_micros)
+    books = await reconcile(await system.pool(), system.stream, system.stream)
+    assert books.exact, books
+    return {"exact": True, "charged_micros": price, "drift_micros": books.drift_micros, **found}
+
+
+async def measure(arguments: argparse.Namespace) -> dict[str, Any]:
+    """Run one case."""
+    with tempfile.TemporaryDirectory(prefix="ratewire-bench-", dir=arguments.directory) as name:
+        directory = Path(name)
+        directory.chmod(0o755)
+        env = environment(directory)
+        settings: Settings = load(None, {**os.environ, **env})
+        async with servers(settings) as (urls, _):
+            return await _measure(arguments, directory, env, settings, urls)
+
+
+async def _measure(
+    arguments: argparse.Namespace,
+    directory: Path,
+    env: Mapping[str, str],
+    settings: Settings,
+    urls: Urls,
+) -> dict[str, Any]:
+    system = System(settings, urls)
+    await set_up(system, arguments.sessions)
+    serving = Serving(env, arguments.workers)
+    try:
+        serving.wait_ready()
+        before, at = cpu_seconds(directory), time.perf_counter()
+        sent = await asyncio.to_thread(drive, env, arguments)
+        lag = await wait_settled(system)
+        elapsed = time.perf_counter() - at
+        after = cpu_seconds(directory)
+        records = sent["acknowledged"] + sent["sessions"]
+        return {
+            "workers": arguments.workers,
+            "sessions": arguments.sessions,
+            "load": sent,
+            "settled_records_per_second": round(records / elapsed),
+            "seconds_to_settle_the_rest": round(lag, 2),
+            "cpu_us_per_record": {
+                kind: round((after[kind] - before.get(kind, 0.0)) / records * 1e6, 1)
+                for kind in sorted(after)
+            },
+            "conservation": await conserve(system, sent),
+        }
+    finally:
+        serving.stop()
+        await system.close()
+
+
+def parser() -> argparse.ArgumentParser:
+    """Return the command line."""
+    made = argparse.ArgumentParser(description=__doc__)
+    made.add_argument("--workers", type=int, default=1)
+    made.add_argument("--sessions", type=int, default=10_000)
+    made.add_argument("--seconds", type=float, default=20)
+    made.add_argument("--sockets", type=int, default=8)
+    made.add_argument("--window", type=int, default=64)
+    made.add_argument("--rate", type=float, default=0)
+    made.add_argument("--directory", default=None, help="where the data are (a real disk)")
+    return made
+
+
+def main() -> None:
+    """Run from the command line; print the result as JSON."""
+    arguments = parser().parse_args()
+    result = asyncio.run(measure(arguments))
+    print(json.dumps({"machine": machine(), **result}, indent=2))
+
+
+if __name__ == "__main__":
+    main()
