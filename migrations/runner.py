@@ -5,12 +5,6 @@ from pathlib import Path
 from typing import Final
 
 import asyncpg
-from alembic import command
-from alembic.config import Config
-from alembic.script import ScriptDirectory
-from sqlalchemy import Connection
-from sqlalchemy.ext.asyncio import create_async_engine
-from sqlalchemy.pool import NullPool
 
 DIRECTORY: Final = Path(__file__).parent
 
@@ -43,8 +37,8 @@ async def migrate(url: str, *, to: str = HEAD, directory: Path = DIRECTORY) -> l
     driver = await _connect(url)
     try:
         await _lock(driver)
-        config = alembic_config(directory)
-        applied = await _upgrade(url, config, await _revision(driver), to)
+        before = await _revision(driver)
+        applied = [] if before == to else await _upgrade(url, directory, before, to)
         if to >= _PARTITIONS:
             # Otherwise the database could take no posting before the upkeep has run once.
             await driver.execute("SELECT ensure_partitions(now(), $1)", MONTHS_AHEAD)
@@ -68,12 +62,9 @@ async def current(url: str) -> str | None:
 
 def revisions(directory: Path = DIRECTORY) -> list[str]:
     """Return all revisions there are, oldest first."""
-    return _known(alembic_config(directory))
+    from migrations.upgrading import known_revisions
 
-
-def _known(config: Config) -> list[str]:
-    newest_first = ScriptDirectory.from_config(config).walk_revisions()
-    return [revision.revision for revision in newest_first][::-1]
+    return known_revisions(directory)
 
 
 async def _connect(url: str) -> "asyncpg.Connection[asyncpg.Record]":
@@ -103,32 +94,15 @@ async def _revision(driver: "asyncpg.Connection[asyncpg.Record]") -> str | None:
     return await driver.fetchval("SELECT version_num FROM alembic_version")
 
 
-async def _upgrade(url: str, config: Config, before: str | None, to: str) -> list[str]:
-    known = _known(config)
+async def _upgrade(url: str, directory: Path, before: str | None, to: str) -> list[str]:
+    from migrations.upgrading import upgrade
+
+    known = revisions(directory)
     if before is not None and before not in known:
         raise MigrationError(
             f"the database is at revision {before}, which this version does not know:"
             f" it knows {known[0]} to {known[-1]}. A newer version has migrated it"
         )
-
-    async def connect() -> "asyncpg.Connection[asyncpg.Record]":
-        return await _connect(url)
-
-    def upgrade(connection: Connection) -> None:
-        config.attributes["connection"] = connection
-        command.upgrade(config, to)
-
-    engine = create_async_engine("postgresql+asyncpg://", async_creator=connect, poolclass=NullPool)
-    async with engine.connect() as connection:
-        await connection.run_sync(upgrade)
+    await upgrade(lambda: _connect(url), directory, to)
     start = 0 if before is None else known.index(before) + 1
     return known[start : known.index(to) + 1]
-
-
-def alembic_config(directory: Path = DIRECTORY) -> Config:
-    """Return what an alembic.ini would say; env.py takes the attribute `connection` from it."""
-    config = Config()
-    # A path may hold a %, which the configuration would take for an interpolation.
-    config.set_main_option("script_location", str(directory).replace("%", "%%"))
-    config.set_main_option("path_separator", "os")
-    return config

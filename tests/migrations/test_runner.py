@@ -7,10 +7,6 @@ from pathlib import Path
 
 import asyncpg
 import pytest
-from alembic import command
-from sqlalchemy import Connection
-from sqlalchemy.ext.asyncio import create_async_engine
-from sqlalchemy.pool import NullPool
 
 from migrations import runner
 from tests.support.servers import DatabaseServer, database_server, fresh_database
@@ -122,21 +118,3 @@ async def test_a_revision_that_fails_leaves_nothing_and_those_before_it_stay(
 async def test_a_database_can_be_brought_up_in_parts(url: str) -> None:
     assert await runner.migrate(url, to="0001") == ["0001"]
     assert await runner.migrate(url) == runner.revisions()[1:]
-
-
-async def test_going_back_is_refused(url: str) -> None:
-    await runner.migrate(url)
-
-    async def connect() -> "asyncpg.Connection[asyncpg.Record]":
-        return await asyncpg.connect(url)
-
-    def downgrade(connection: Connection) -> None:
-        config = runner.alembic_config()
-        config.attributes["connection"] = connection
-        command.downgrade(config, "-1")
-
-    engine = create_async_engine("postgresql+asyncpg://", async_creator=connect, poolclass=NullPool)
-    async with engine.connect() as connection:
-        with pytest.raises(NotImplementedError, match="only go forward"):
-            await connection.run_sync(downgrade)
-    assert await runner.current(url) == runner.HEAD
