@@ -5,7 +5,7 @@ PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check
 RUN := $(BIN)/ratewire
 
 .DEFAULT_GOAL := help
-.PHONY: help install run test check lock clean
+.PHONY: help install run test check bench lock clean
 
 help:  ## Show these targets
 	@awk -F':.*## ' '/^[a-z-]+:.*## /{printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -24,6 +24,9 @@ check: .venv/.check  ## Lint, types, import rules
 	@$(BIN)/ruff format --check --quiet .
 	@$(BIN)/lint-imports --no-cache > .venv/lint-imports.log || { cat .venv/lint-imports.log; exit 1; }
 	@$(BIN)/pyright --warnings
+
+bench: .venv/.test  ## Measure the main job; prints JSON (bench/README.md says how)
+	@$(BIN)/python -m bench $(ARGS)
 
 lock: .venv/.check  ## Renew requirements/*.txt from pyproject.toml
 	@$(PIP) uv

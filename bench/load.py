@@ -2,7 +2,8 @@
 
 Datagrams are made from one template (encoded by pyrad), patched and signed for each record, so that
 the generator costs a few microseconds a record. A request without an answer is retransmitted as it
-is, as a NAS does. What was acknowledged is summed, for the conservation check.
+is, as a NAS does. First as fast as it is answered, then at half that rate, for the latency. What
+was acknowledged is summed, for the conservation check.
 
     python -m bench.load --port 1813 --secret s --sessions 1000 --seconds 10
 """
@@ -139,7 +140,7 @@ class Load:
         self._reports = [0] * self._sessions
         self._next = 0
         self._tally = Tally()
-        self._rate = arguments.rate
+        self._rate = 0.0
         self._lanes: list[Lane] = []
         self._selector = selectors.DefaultSelector()
         for _ in range(arguments.sockets):
@@ -157,13 +158,27 @@ class Load:
         self._run(lambda: self._next < self._sessions, status=_START)
         return time.perf_counter() - began
 
-    def run(self, seconds: float) -> float:
-        """Report usage for so long; return the seconds until the last answer."""
-        began = time.perf_counter()
+    def run(self, seconds: float, rate: float) -> dict[str, object]:
+        """Report usage for so long, at a rate (0: as fast as answered); return what was seen."""
+        at, began = time.time(), time.perf_counter()
         end = began + seconds
-        self._tally.acknowledged, self._tally.latencies = 0, []
+        self._rate = rate
+        tally = self._tally
+        before, resent = tally.acknowledged, tally.retransmitted
+        tally.latencies = []
         self._run(lambda: time.perf_counter() < end, status=_INTERIM)
-        return time.perf_counter() - began
+        running = time.perf_counter() - began
+        ordered = sorted(tally.latencies) or [0.0]
+        acknowledged = tally.acknowledged - before
+        return {
+            "at": at,
+            "seconds": round(running, 2),
+            "acknowledged": acknowledged,
+            "records_per_second": round(acknowledged / running),
+            "retransmitted": tally.retransmitted - resent,
+            "p50_ms": round(ordered[len(ordered) // 2] * 1000, 2),
+            "p99_ms": round(ordered[int(len(ordered) * 0.99)] * 1000, 2),
+        }
 
     def _run(self, more: Callable[[], bool], status: int) -> None:
         began, sent = time.perf_counter(), 0
@@ -229,20 +244,13 @@ class Load:
                     lane.waiting[identifier] = (first, now, octets, number, reports, status)
                     lane.socket.send(octets)
 
-    def result(self, opening: float, running: float) -> dict[str, object]:
-        """Return what was measured, and the sums that the books must show."""
-        tally = self._tally
-        ordered = sorted(tally.latencies) or [0.0]
-        reports = sum(tally.acked_reports.values())
+    def result(self) -> dict[str, object]:
+        """Return the sums that the books must show."""
+        reports = sum(self._tally.acked_reports.values())
         return {
             "sessions": self._sessions,
             "datagram_octets": len(self._template),
-            "opened_per_second": round(self._sessions / opening) if opening else None,
-            "acknowledged": tally.acknowledged,
-            "records_per_second": round(tally.acknowledged / running),
-            "retransmitted": tally.retransmitted,
-            "p50_ms": round(ordered[len(ordered) // 2] * 1000, 2),
-            "p99_ms": round(ordered[int(len(ordered) * 0.99)] * 1000, 2),
+            "acknowledged": self._tally.acknowledged,
             "octets_in": reports * OCTETS_IN,
             "octets_out": reports * OCTETS_OUT,
             "seconds": reports * INTERVAL_S,
@@ -261,12 +269,14 @@ def main() -> None:
     parser.add_argument("--seconds", type=float, default=10)
     parser.add_argument("--sockets", type=int, default=4)
     parser.add_argument("--window", type=int, default=64, help="outstanding requests a socket")
-    parser.add_argument("--rate", type=float, default=0, help="records/s; 0 is as fast as answered")
     arguments = parser.parse_args()
     load = Load(arguments)
     opening = load.open_all()
-    running = load.run(arguments.seconds)
-    print(json.dumps(load.result(opening, running)))
+    full = load.run(arguments.seconds, 0)
+    half = load.run(arguments.seconds / 2, float(str(full["records_per_second"])) / 2)
+    opened = round(arguments.sessions / opening)
+    phases = {"opened_per_second": opened, "full": full, "half": half}
+    print(json.dumps(load.result() | phases))
 
 
 if __name__ == "__main__":

@@ -36,7 +36,8 @@ from billing.subscribers.bulk_import import import_csv
 from config.load import load
 from config.settings import Settings
 from ratewire.preparation import prepare
-from ratewire.wiring import System, Urls, now, servers
+from ratewire.roles.follow import pause
+from ratewire.wiring import System, Urls, now, now_ms, servers
 from rating.charge import running_total
 from rating.quantity import Counters
 
@@ -111,8 +112,11 @@ class Serving:
         assert status == 0, status
 
 
-def cpu_seconds(data: Path) -> dict[str, float]:
-    """Return the processor time used so far, by kind of process of this system."""
+def cpu_seconds(data: Path, supervisor: int) -> dict[str, float]:
+    """Return the processor time used so far, by kind of process of one system and its load.
+
+    Others may run beside it: ours are the processes of that supervisor, and the servers of `data`.
+    """
     used: dict[str, float] = {}
     for entry in Path("/proc").iterdir():
         if not entry.name.isdigit():
@@ -122,17 +126,18 @@ def cpu_seconds(data: Path) -> dict[str, float]:
             stat = (entry / "stat").read_text().rpartition(")")[2].split()
         except OSError:
             continue
-        kind = _kind(command, data, int(stat[1]))
+        kind = _kind(command, int(entry.name), int(stat[1]), data, supervisor)
         if kind is not None:
             used[kind] = used.get(kind, 0.0) + (int(stat[11]) + int(stat[12])) / _TICKS
     return used
 
 
-def _kind(command: str, data: Path, parent: int) -> str | None:
-    if "ratewire serve" in command or "-m ratewire serve" in command:
-        role = command.partition("--role ")[2].split(" ")[0]
-        return role or "supervisor"
-    if "bench.load" in command:
+def _kind(command: str, pid: int, parent: int, data: Path, supervisor: int) -> str | None:
+    if command.endswith(f"--parent {supervisor} "):
+        return command.partition("--role ")[2].split(" ")[0]
+    if pid == supervisor:
+        return "supervisor"
+    if "bench.load" in command and parent == os.getpid():
         return "generator"
     if str(data) in command:
         return "valkey" if "valkey" in command else "postgres"
@@ -153,7 +158,6 @@ def drive(env: Mapping[str, str], arguments: argparse.Namespace) -> dict[str, An
             *("--port", env["RATEWIRE_RADIUS__ACCT_PORT"]),
             *("--sessions", str(arguments.sessions), "--seconds", str(arguments.seconds)),
             *("--sockets", str(arguments.sockets), "--window", str(arguments.window)),
-            *("--rate", str(arguments.rate)),
         ],
         check=True,
         capture_output=True,
@@ -162,11 +166,42 @@ def drive(env: Mapping[str, str], arguments: argparse.Namespace) -> dict[str, An
     return json.loads(done.stdout)
 
 
-async def settled(system: System) -> tuple[int, int]:
-    """Return the usage records in Postgres, and the stream entries that still wait."""
-    async with (await system.pool()).acquire() as conn:
-        count = await conn.fetchval("SELECT count(*) FROM usage_records")
-    return count, (await system.stream.books()).settled_lag
+class Sampler:
+    """Looks every half second at what each process has used, and how far settlement is behind."""
+
+    def __init__(self, system: System, data: Path, supervisor: int) -> None:
+        self.stop = asyncio.Event()
+        self._system = system
+        self._data = data
+        self._supervisor = supervisor
+        self._samples: list[tuple[float, dict[str, float], float]] = []
+
+    async def run(self) -> None:
+        """Look until `stop` is set."""
+        settler = await self._system.settler()
+        while not self.stop.is_set():
+            lag = await settler.lag(now_ms())
+            used = cpu_seconds(self._data, self._supervisor)
+            self._samples.append((time.time(), used, lag.oldest_ms / 1000))
+            await pause(self.stop, 0.5)
+
+    def during(self, phase: Mapping[str, Any]) -> dict[str, Any]:
+        """Return processor time a record by process, and the longest lag, of one phase."""
+        end = phase["at"] + phase["seconds"]
+        within = [sample for sample in self._samples if phase["at"] <= sample[0] <= end]
+        (began, before, _), (ended, after, _) = within[0], within[-1]
+        records = phase["records_per_second"] * (ended - began)
+        return {
+            "settlement_lag_seconds_max": max(lag for _, _, lag in within),
+            "cpu_us_per_record": {
+                kind: round((used - before.get(kind, 0.0)) / records * 1e6, 1)
+                for kind, used in sorted(after.items())
+            },
+            "cores_busy": round(
+                sum(used - before.get(kind, 0.0) for kind, used in after.items()) / (ended - began),
+                2,
+            ),
+        }
 
 
 async def wait_settled(system: System) -> float:
@@ -229,22 +264,19 @@ async def _measure(
     serving = Serving(env, arguments.workers)
     try:
         serving.wait_ready()
-        before, at = cpu_seconds(directory), time.perf_counter()
+        sampler = Sampler(system, directory, serving.process.pid)
+        sampling = asyncio.create_task(sampler.run())
         sent = await asyncio.to_thread(drive, env, arguments)
         lag = await wait_settled(system)
-        elapsed = time.perf_counter() - at
-        after = cpu_seconds(directory)
-        records = sent["acknowledged"] + sent["sessions"]
+        sampler.stop.set()
+        await sampling
         return {
             "workers": arguments.workers,
             "sessions": arguments.sessions,
-            "load": sent,
-            "settled_records_per_second": round(records / elapsed),
+            "datagram_octets": sent["datagram_octets"],
+            "opened_per_second": sent["opened_per_second"],
+            **{phase: sent[phase] | sampler.during(sent[phase]) for phase in ("full", "half")},
             "seconds_to_settle_the_rest": round(lag, 2),
-            "cpu_us_per_record": {
-                kind: round((after[kind] - before.get(kind, 0.0)) / records * 1e6, 1)
-                for kind in sorted(after)
-            },
             "conservation": await conserve(system, sent),
         }
     finally:
@@ -260,7 +292,6 @@ def parser() -> argparse.ArgumentParser:
     made.add_argument("--seconds", type=float, default=20)
     made.add_argument("--sockets", type=int, default=8)
     made.add_argument("--window", type=int, default=64)
-    made.add_argument("--rate", type=float, default=0)
     made.add_argument("--directory", default=None, help="where the data are (a real disk)")
     return made
 
