@@ -167,6 +167,7 @@ def _job(flat: list[bytes]) -> Job:
         attempts=int(values["attempts"]),
         result=values.get("result", ""),
         error_cause=int(values.get("error_cause", "0")),
+        least=int(values.get("least", "0")),
     )
 
 

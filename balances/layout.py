@@ -11,7 +11,7 @@ from balances.messages import Account, Step, StoredSession
 
 _ACCOUNT = struct.Struct(">BBqqqqQQQ3s")
 _SESSION = struct.Struct(">BBQqQQI16sH")
-_STEP = struct.Struct(">BHBQQqqqqBI16s")
+_STEP = struct.Struct(">BHBQQqqqqBqI16s")
 _RESTORED = struct.Struct(">BI16s")
 
 _UNLIMITED, _SUSPENDED, _CLOSED = 1, 2, 4
@@ -95,6 +95,7 @@ def step_arguments(step: Step, nas_index: int) -> tuple[bytes | str, ...]:
         # A deadline that has passed is now: a negative number would mean that there is none.
         -1 if step.cut_after_ms is None else max(step.cut_after_ms, 0),
         step.cut_cause,
+        step.least,
         step.quiet,
         step.uid,
     )

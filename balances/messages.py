@@ -13,7 +13,8 @@ class SessionState(msgspec.Struct, frozen=True, array_like=True):
     """A session as its workers know it; opaque to the store.
 
     `reported_ms` is when its last report was made, by our own clocks (a NAS's clock may be wrong).
-    `identity` is how its NAS knows it: MessagePack of radius.records.SessionIdentity.
+    `identity` is how its NAS knows it: MessagePack of radius.records.SessionIdentity. `admitted` is
+    False as long as its account lacked the credit to begin.
 
     New fields go to the end, with a default: an old worker beside a new one reads and drops them.
     """
@@ -26,6 +27,7 @@ class SessionState(msgspec.Struct, frozen=True, array_like=True):
     pace: Pace
     reported_ms: int
     identity: msgspec.Raw
+    admitted: bool = True
 
 
 encode_state = msgspec.msgpack.Encoder().encode
@@ -128,8 +130,9 @@ class Step(msgspec.Struct, frozen=True):
     The `expected_*` fields are what the step was computed from; `version` 0 is a session that is
     not there. The session is given min(want, what is available) and the step is committed only if
     that is `grant`. `cut_after_ms` is when the session must end, from now; None if it need not.
-    `quiet` is after how many seconds of silence it is taken for lost. `report` is False when no
-    record of its own caused the step, so that its silence goes on.
+    `least` is what must be available again before the session need not end after all; 0 for
+    anything. `quiet` is after how many seconds of silence it is taken for lost. `report` is False
+    when no record of its own caused the step, so that its silence goes on.
     """
 
     session: str
@@ -149,6 +152,7 @@ class Step(msgspec.Struct, frozen=True):
     quiet: int
     entries: tuple[bytes, ...]
     report: bool = True
+    least: int = 0
 
 
 class Status(enum.IntEnum):
@@ -240,7 +244,7 @@ class Job(msgspec.Struct, frozen=True):
     """A live enforcement job.
 
     `state` is scheduled, sending, acknowledged, gone, refused or unanswered; `noted_ms` is when a
-    report last changed it.
+    report last changed it. `least` is what must be available to end a job without credit (micros).
     """
 
     uid: str
@@ -254,6 +258,7 @@ class Job(msgspec.Struct, frozen=True):
     attempts: int
     result: str = ""
     error_cause: int = 0
+    least: int = 0
 
 
 class ClaimedJob(msgspec.Struct, frozen=True):

@@ -17,8 +17,8 @@
 -- when a session opens, closes or is to be cut. See docs/decisions for the measurements.
 
 -- entries, nas, flags, expected version, rating version, charge, want, grant (micros),
--- cut after (ms, -1 = not), cause, quiet (s), uid
-local STEP = '>BI2BI8I8i8i8i8i8BI4c16'
+-- cut after (ms, -1 = not), cause, least (micros), quiet (s), uid
+local STEP = '>BI2BI8I8i8i8i8i8Bi8I4c16'
 local STEP_OPEN, STEP_REGRANT_ONLY = 1, 2
 
 local STALE_SESSION, NO_ACCOUNT, STALE_RATING, STALE_CREDIT, STALE_BOOT, BOUND, FAULTY =
@@ -80,8 +80,8 @@ end
 -- Check one step and stage it. Returns its status; changes nothing unless that is 0.
 function Batch:stage(i)
   local args, at = self.args, self.steps[i]
-  local entries, nas, flags, expected, rating, charge, want, grant, cut_after, cause, quiet, uid =
-    struct.unpack(STEP, args[at])
+  local entries, nas, flags, expected, rating, charge, want, grant, cut_after, cause, least, quiet,
+    uid = struct.unpack(STEP, args[at])
   local key = self.session_keys[i]
   local value = self.sessions[i]
   local old = value and session_of(value)
@@ -120,7 +120,7 @@ function Batch:stage(i)
   local step = {
     key = key, member = args[at + 1], account = a, old = old, value = value, uid = uid, wake = wake,
     was_open = was_open, is_open = is_open, nas = self.nas[nas], cut_after = cut_after, cause = cause,
-    grant = grant,
+    least = least, grant = grant,
     rewake = was_open and is_open and wake ~= old.wake,
   }
   step.flags = (is_open and OPEN or 0) + (is_open and cutting and CUTTING or 0)
@@ -240,7 +240,7 @@ function Batch:write_job(j, step)
     local due = self.now + step.cut_after
     schedule_job(j, self.p, {
       uid = step.uid, session = step.member, account = step.account.id,
-      cause = CAUSES[step.cause], due = due, now = self.now, grant = step.grant,
+      cause = CAUSES[step.cause], least = step.least, due = due, now = self.now, grant = step.grant,
     })
     if step.cut_after < 1000 then self.soon = true end
   end

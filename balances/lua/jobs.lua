@@ -6,6 +6,7 @@
 --   noted    when a report last changed the state
 --   cause    exhausted: ends when there is credit again; suspended: when the account is active again;
 --            operator: only when the session ends
+--   least    how much credit ends a job that is exhausted (micros, 0: any)
 
 local CAUSES = { 'exhausted', 'suspended', 'operator' }
 
@@ -33,21 +34,22 @@ end
 local function schedule_job(j, p, job)
   local uid = hex(job.uid)
   local key = p .. ':j:' .. uid
-  local before = redis.call('HMGET', key, 'state', 'due', 'cause')
-  local state, due, cause = before[1], before[2], before[3]
+  local before = redis.call('HMGET', key, 'state', 'due', 'cause', 'least')
+  local state, due, cause, least = before[1], before[2], before[3], before[4]
   if not state then
     j:write({ 'DEL', key }, 'HSET', key, 'uid', uid, 'session', job.session, 'account', job.account,
       'cause', job.cause, 'state', 'scheduled', 'due', job.due, 'created', job.now, 'noted', job.now,
-      'attempts', 0, 'result', '', 'error_cause', 0)
+      'attempts', 0, 'result', '', 'error_cause', 0, 'least', job.least)
     j:zadd(p .. ':jobs', job.due, uid)
   elseif cause == 'operator' then
     return
   elseif state == 'scheduled' or job.grant > 0 then
-    j:write({ 'HSET', key, 'state', state, 'due', due, 'cause', cause },
-      'HSET', key, 'state', 'scheduled', 'due', job.due, 'cause', job.cause)
+    j:write({ 'HSET', key, 'state', state, 'due', due, 'cause', cause, 'least', least },
+      'HSET', key, 'state', 'scheduled', 'due', job.due, 'cause', job.cause, 'least', job.least)
     j:zadd(p .. ':jobs', job.due, uid)
   elseif cause ~= job.cause then
-    j:write({ 'HSET', key, 'cause', cause }, 'HSET', key, 'cause', job.cause)
+    j:write({ 'HSET', key, 'cause', cause, 'least', least },
+      'HSET', key, 'cause', job.cause, 'least', job.least)
   end
 end
 
@@ -74,8 +76,9 @@ local function cause_holds(p, job, now)
   if not s or not has(s.flags, OPEN) or hex(s.uid) ~= job.uid then return 'ended' end
   if job.cause == 'operator' then return 'hold', value end
   local a = account_of(redis.call('GET', p .. ':a:' .. s.account))
+  local free = available(a)
   if not (has(a.flags, SUSPENDED) or has(a.flags, CLOSED))
-    and (job.cause == 'suspended' or available(a) > 0) then
+    and (job.cause == 'suspended' or (free > 0 and free >= tonumber(job.least))) then
     return 'credit', value
   end
   return is_later(job, now) and 'later' or 'hold', value
@@ -248,7 +251,7 @@ local function job_request(keys, args)
       j:zadd(p .. ':jobs', now, uid)
     else
       schedule_job(j, p, { uid = s.uid, session = args[2], account = s.account, cause = 'operator',
-        due = now, now = now })
+        least = 0, due = now, now = now })
       local flags = has(s.flags, CUTTING) and s.flags or s.flags + CUTTING
       j:write({ 'SET', key, value }, 'SET', key, session_value(flags, s.version, s.held, s.seen, s.wake,
         s.quiet, s.uid, s.account, string.sub(value, s.state_at)))

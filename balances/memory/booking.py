@@ -142,6 +142,7 @@ class Booking:
                 self._now_ms + max(step.cut_after_ms or 0, 0),
                 self._now_ms,
                 granted=step.grant > 0,
+                least=step.least,
             )
 
     def _wake_overdrawn(self) -> None:

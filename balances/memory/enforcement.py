@@ -49,7 +49,14 @@ def put(partition: Partition, job: Job) -> None:
 
 
 def schedule(
-    partition: Partition, session: Session, cause: str, due_ms: int, now_ms: int, *, granted: bool
+    partition: Partition,
+    session: Session,
+    cause: str,
+    due_ms: int,
+    now_ms: int,
+    *,
+    granted: bool,
+    least: int = 0,
 ) -> None:
     """Create the job of a session, or move its deadline.
 
@@ -71,6 +78,7 @@ def schedule(
                 created_ms=now_ms,
                 noted_ms=now_ms,
                 attempts=0,
+                least=least,
             ),
         )
     elif job.cause == OPERATOR:
@@ -78,10 +86,10 @@ def schedule(
     elif job.state == SCHEDULED or granted:
         put(
             partition,
-            msgspec.structs.replace(job, state=SCHEDULED, cause=cause, due_ms=due_ms),
+            msgspec.structs.replace(job, state=SCHEDULED, cause=cause, due_ms=due_ms, least=least),
         )
-    else:
-        partition.jobs[job.uid] = msgspec.structs.replace(job, cause=cause)
+    elif job.cause != cause:
+        partition.jobs[job.uid] = msgspec.structs.replace(job, cause=cause, least=least)
 
 
 def finish(partition: Partition, uid: str, event: str, now_ms: int) -> list[bytes]:
@@ -101,9 +109,9 @@ def judge(partition: Partition, job: Job, now_ms: int) -> tuple[Verdict, Session
     if job.cause == OPERATOR:
         return Verdict.HOLDS, session
     account = partition.accounts[session.stored.account]
-    if not (account.suspended or account.closed) and (
-        job.cause == SUSPENDED or account.available is None or account.available > 0
-    ):
+    free = account.available
+    enough = free is None or (free > 0 and free >= job.least)
+    if not (account.suspended or account.closed) and (job.cause == SUSPENDED or enough):
         return Verdict.CREDIT, session
     if job.state == SCHEDULED and now_ms < job.due_ms:
         return Verdict.LATER, session

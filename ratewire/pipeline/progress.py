@@ -3,6 +3,7 @@
 import msgspec
 
 from balances import entries
+from balances.layout import MAX_STEP_ENTRIES
 from balances.messages import (
     Account,
     SessionState,
@@ -23,6 +24,9 @@ _ANOMALIES = {
     Finding.SUSPECTED: "restart_suspected",
     Finding.EARLIER_EPOCH: "earlier_epoch",
 }
+
+#: Most entries that a record adds to its session's step: it opens, uses, is odd, and closes.
+_RECORD_ENTRIES = 4
 
 CLOSE_REASONS = {Phase.STOPPED: "stop", Phase.LOST: "lost", Phase.NAS_DOWN: "nas_down"}
 
@@ -73,7 +77,6 @@ class Progress:
         self.entries: list[bytes] = []
         self.anomalies: list[bytes] = []
         self.charge = 0
-        self.begins = False
         self.changed = False
 
     @property
@@ -86,9 +89,13 @@ class Progress:
         """What the store holds for the session."""
         return self.stored.held if self.stored is not None and self.stored.open else 0
 
+    @property
+    def full(self) -> bool:
+        """Whether one more record, and the end of the epoch, might be too much for one step."""
+        return len(self.entries) + len(self.anomalies) + _RECORD_ENTRIES + 1 > MAX_STEP_ENTRIES
+
     def open_with(self, record: AccountingRecord, rated: Rated, now_ms: int) -> None:
         """Begin a session epoch with its first record; `state` is already that of the epoch."""
-        self.begins = True
         self.changed = True
         self._book_opening(now_ms)
         self._note(record, rated, now_ms)
@@ -109,12 +116,17 @@ class Progress:
         if rated.meter.phase is not Phase.OPEN:
             self._book_end(record.terminate_cause or 0, now_ms)
         elif before.phase is not Phase.OPEN:
-            self.begins = True
+            self.admit(admitted=False)
             self.entries.append(
                 entries.encode(
                     entries.Reopened(self.uid, self.account.account, now_ms, record.event_time)
                 )
             )
+
+    def admit(self, *, admitted: bool) -> None:
+        """Note whether the session has had the credit to begin."""
+        if admitted is not self.state.admitted:
+            self.state = msgspec.structs.replace(self.state, admitted=admitted)
 
     def give_up(self, phase: Phase, now_ms: int, reason: str | None = None) -> None:
         """Close the session without a record of its own."""
@@ -184,6 +196,7 @@ class Progress:
             pace,
             max(at_ms, state.reported_ms),
             state.identity,
+            state.admitted,
         )
 
     def _book_usage(self, record: AccountingRecord, rated: Rated, now_ms: int) -> None:
@@ -238,4 +251,5 @@ def new_state(
         pace=pace,
         reported_ms=reported_ms(record),
         identity=msgspec.Raw(_pack(identity(record))),
+        admitted=False,
     )

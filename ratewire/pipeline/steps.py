@@ -116,12 +116,16 @@ class Rater:
         findings: list[str] = []
         loose: list[bytes] = []
         for record in records:
+            if progress is not None and progress.full:
+                break
             meter = None if progress is None else progress.meter
             wraps = self._wraps_32(record.client)
             folded = fold(meter, report_of(record), boot=boot, wraps_32=wraps)
             if folded.finding in (Finding.OPENED, Finding.RESTARTED):
                 if progress is not None and not self._may_restart(progress, now_ms):
                     break
+                if record.user_name != records[0].user_name:
+                    break  # somebody else, who has not been looked up
                 opened = self._open(key, record, found, folded, progress, now_ms)
                 if isinstance(opened, Unratable):
                     loose.append(unrated(record, opened.reason, now_ms))
@@ -178,7 +182,10 @@ class Rater:
             return None
         if found.account is None:
             return Deferred("account_missing")
-        state = decode_state(stored.state)
+        try:
+            state = decode_state(stored.state)
+        except msgspec.DecodeError:
+            return Deferred("state_not_understood")
         plan = self._plans.version(state.plan, state.plan_version)
         if plan is None:
             return Deferred("plan_version_missing")
@@ -256,6 +263,8 @@ class Rater:
         charge, held = progress.charge, progress.held
         available = credit.available(account, charge=charge, held=held)
         piece, cause = self._slice(progress, available)
+        progress.admit(admitted=state.admitted or piece is not REFUSED)
+        state = progress.state
         credit.book(account, charge=charge, held=held, grant=piece.grant_micros)
         cut_after_ms = None
         if piece.lasts_seconds is not None:
@@ -278,6 +287,7 @@ class Rater:
             quiet=self._terms.stale_factor * state.pace.interval,
             entries=(*progress.entries, *progress.anomalies),
             report=report,
+            least=0 if state.admitted else progress.plan.minimum_credit_micros,
         )
 
     def _slice(self, progress: Progress, available: int | None) -> tuple[Slice, CutCause]:
@@ -291,7 +301,7 @@ class Rater:
             progress.meter,
             progress.state.pace,
             available,
-            begins=progress.begins,
+            begins=not progress.state.admitted,
         )
         return piece, CutCause.EXHAUSTED
 

@@ -32,6 +32,7 @@ STEP = Step(
     cut_cause=CutCause.SUSPENDED,
     quiet=900,
     entries=(b"x", b"y"),
+    least=12,
 )
 
 
@@ -79,11 +80,13 @@ def test_a_session_of_another_layout_is_refused(value: bytes) -> None:
 
 def test_a_step_is_laid_out_as_the_library_reads_it() -> None:
     fixed, *rest = layout.step_arguments(STEP, 3)
-    assert fixed == struct.pack(">BHBQQqqqqBI16s", 2, 3, 1, 7, 8, 9, 11, 10, -1, 2, 900, b"u" * 16)
+    assert fixed == struct.pack(
+        ">BHBQQqqqqBqI16s", 2, 3, 1, 7, 8, 9, 11, 10, -1, 2, 12, 900, b"u" * 16
+    )
     assert rest == ["n|1", "a", b"state", b"x", b"y"]
     closing = replace(STEP, open=False, report=False, cut_after_ms=500)
     assert layout.step_arguments(closing, 3)[0] == struct.pack(
-        ">BHBQQqqqqBI16s", 2, 3, 2, 7, 8, 9, 11, 10, 500, 2, 900, b"u" * 16
+        ">BHBQQqqqqBqI16s", 2, 3, 2, 7, 8, 9, 11, 10, 500, 2, 12, 900, b"u" * 16
     )
 
 

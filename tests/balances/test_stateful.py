@@ -79,6 +79,7 @@ class Plan(msgspec.Struct):
     new_epoch: bool
     cut_after_ms: int | None
     cause: CutCause
+    least: int
     entries: int
     report: bool
     quiet: int
@@ -95,6 +96,7 @@ PLANS = st.builds(
     new_epoch=st.sampled_from([False, False, False, True]),
     cut_after_ms=st.sampled_from([None, None, 0, 500, 60_000]),
     cause=st.sampled_from(CutCause),
+    least=st.sampled_from([0, 0, 0, 50]),
     entries=st.integers(0, 3),
     report=st.sampled_from([True, True, False]),
     quiet=st.sampled_from([60, 900]),
@@ -266,6 +268,7 @@ class BooksMachine(RuleBasedStateMachine):
             "uid": uid_of(plan.session, self.epochs[plan.session]),
             "cut_after_ms": plan.cut_after_ms,
             "cut_cause": plan.cause,
+            "least": plan.least,
             "entries": (b"%s" % plan.account.encode(),) * plan.entries,
             "report": plan.report,
             "quiet": quiet,

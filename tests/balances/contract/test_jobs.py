@@ -139,6 +139,33 @@ async def test_credit_below_the_minimum_is_none(world: World) -> None:
     assert await world.jobs.may_transmit(UID, LEASE_MS)
 
 
+async def test_credit_below_what_the_session_needs_to_begin_is_none(world: World) -> None:
+    await world.fund(0)
+    await world.cut(least=60)
+    assert (await only(world)).least == 60
+    await world.top_up(59)
+    await begin(world)
+    await world.top_up(1)
+    assert not await world.jobs.may_transmit(UID, LEASE_MS)
+    assert (await world.session()).regrant
+
+
+async def test_a_new_cause_brings_what_it_needs(world: World) -> None:
+    """Suspended when it began, and then active again with too little credit."""
+    await world.fund(50)
+    await world.status(suspended=True)
+    await world.cut(cut_cause=CutCause.SUSPENDED, least=60)
+    await begin(world)
+    await world.jobs.report_job(UID, "acknowledged", "ack", 0, 0)
+    await world.status()
+    await world.cut(least=60)
+    job = await only(world)
+    assert (job.cause, job.state, job.least) == ("exhausted", "acknowledged", 60)
+    assert await claimed(world) == [SESSION]
+    await world.cut(want=50, after_ms=1000)
+    assert (await only(world)).least == 0
+
+
 async def test_a_session_without_credit_is_cut_if_a_sibling_is_granted_all(world: World) -> None:
     await world.fund(0)
     await world.cut()

@@ -18,10 +18,11 @@ from balances.messages import (
 )
 from radius.records import AccountingRecord, AcctStatus, SessionIdentity
 from ratewire.pipeline.credit import Credit
+from ratewire.pipeline.plans import Plans, encode_plan, published_name
 from ratewire.pipeline.steps import Booking, Deferred, Missing, Rater, Terms, stored_from_archive
 from rating.quantity import Counters
 from rating.usage import Phase
-from tests.ratewire.records import NOW, NOW_MS, PLANS, account, record, stored
+from tests.ratewire.records import METERED, NOW, NOW_MS, PLANS, account, record, stored
 
 KEY = "pop1/bras|s1"
 UID = bytes(range(16))
@@ -220,6 +221,47 @@ def test_a_suspended_account_is_cut_whatever_its_credit() -> None:
     assert (step.grant, step.cut_after_ms, step.cut_cause) == (0, 0, CutCause.SUSPENDED)
 
 
+def test_a_session_below_the_minimum_credit_stays_to_be_cut_until_there_is_that_much() -> None:
+    """Whatever it reports, and whatever less comes in; once admitted it uses the last micro."""
+    picky = msgspec.structs.replace(METERED, minimum_credit_micros=1_000_000)
+    rater = Rater(
+        Plans(1, {published_name(picky): encode_plan(picky)}),
+        Terms(),
+        new_uid=lambda: UID,
+        wraps_32=lambda client: False,
+    )
+
+    def advanced(found: Found, told: AccountingRecord) -> Booking:
+        outcome = rater.advance(
+            KEY, [told], found, boot=None, credit=Credit(), archived=False, now_ms=NOW_MS
+        )
+        assert isinstance(outcome, Booking)
+        return outcome
+
+    def regranted(found: Found) -> Step:
+        step = rater.regrant(KEY, "pop1/bras", found, boot=None, credit=Credit(), now_ms=NOW_MS)
+        assert isinstance(step, Step)
+        return step
+
+    poor = msgspec.structs.replace(known_user(), subscriber_account=account(999_999))
+    booking = advanced(poor, record(START, event_time=NOW - 60))
+    step = step_of(booking)
+    assert (step.grant, step.cut_after_ms, step.least) == (0, 0, 1_000_000)
+    refused = msgspec.structs.replace(after(booking), account=account(999_999))
+    step = step_of(advanced(refused, record(INTERIM, 60, 1000, 0)))
+    assert (step.charge, step.grant, step.cut_after_ms, step.least) == (2, 0, 0, 1_000_000)
+    step = regranted(refused)
+    assert (step.grant, step.cut_after_ms, step.least) == (0, 0, 1_000_000)
+
+    step = regranted(msgspec.structs.replace(refused, account=account(1_000_000)))
+    assert (step.grant, step.cut_after_ms, step.least) == (40_000, None, 0)
+    admitted = Found(stored(step.state, held=40_000), account(40_000, reserved=40_000))
+    step = step_of(advanced(admitted, record(INTERIM, 60, 10_000_000, 0)))
+    assert (step.charge, step.grant, step.least) == (20_000, 20_000, 0)
+    assert step.cut_after_ms is not None
+    assert step.cut_after_ms > 0
+
+
 def test_siblings_of_one_batch_share_what_there_is() -> None:
     credit = Credit()
     grants: list[int] = []
@@ -333,6 +375,30 @@ def test_without_its_plan_version_a_session_is_deferred() -> None:
         now_ms=NOW_MS,
     )
     assert outcome == Deferred("plan_version_missing")
+
+
+def test_a_state_that_is_not_understood_is_deferred() -> None:
+    found = Found(stored(b"\xc1"), account())
+    assert advance(found, record(INTERIM, 60, 1, 1)) == Deferred("state_not_understood")
+
+
+def test_only_the_subscriber_of_the_first_record_was_looked_up() -> None:
+    """Somebody else's record waits for the next attempt, whose first it is."""
+    found = after(booked(known_user(), record(START, event_time=NOW - 60)))
+    found = after(booked(found, record(STOP, 60, 10, 0, event_time=NOW - 30)))
+    stop, start = record(STOP, 60, 10, 0, event_time=NOW - 30), record(START, user_name="eve")
+    assert booked(found, stop, start) == Booking(1, ("nothing",))
+    assert booked(found, start).findings == ("restarted",)
+
+
+def test_records_beyond_what_a_step_can_take_wait_for_the_next() -> None:
+    records = [record(START, event_time=NOW - 300)]
+    records += [record(INTERIM, n, 0, 1000 * n, event_time=NOW - 300 + n) for n in range(1, 300)]
+    booking = booked(known_user(), *records)
+    assert 240 < booking.done < 255
+    rest = booked(after(booking), *records[booking.done :])
+    assert booking.done + rest.done == 300
+    assert step_of(booking).charge + step_of(rest).charge == 2 * 299
 
 
 def test_a_session_knows_nothing_of_the_store() -> None:
