@@ -75,7 +75,7 @@ def _follow(pace: Pace, before: Meter | None, folded: Fold) -> Pace:
 def _implausible(before: Meter | None, pace: Pace, folded: Fold) -> Rated:
     """The session opens or closes all the same, but without the counters that cannot be."""
     if before is None:
-        meter = msgspec.structs.replace(folded.meter, marks=NOTHING)
+        meter = msgspec.structs.replace(folded.meter, marks=folded.meter.base)
     elif folded.finding is Finding.CLOSED:
         meter = msgspec.structs.replace(before, phase=folded.meter.phase)
     else:

@@ -1,15 +1,16 @@
 """One report's way: what is charged is the price of the counters, whatever the slicing."""
 
-from hypothesis import given
+from hypothesis import assume, given
 from hypothesis import strategies as st
 
 from rating.charge import running_total
+from rating.money import MAX_MICROS
 from rating.plan import Plan
 from rating.quantity import Counters
 from rating.reservation import Pace
-from rating.session import MAX_COUNTER, Rated, rate
+from rating.session import MAX_COUNTER, Rated, price, rate
 from rating.tariff import Counter, Rule, Tariff
-from rating.usage import Finding, Kind, Meter, Phase, Report
+from rating.usage import Finding, Kind, Meter, Phase, Report, fold
 from tests.rating.strategies import plans
 from tests.rating.test_usage import delivered, start
 
@@ -31,6 +32,7 @@ def test_the_charges_of_a_session_are_the_price_of_its_counters(
     plan: Plan, case: tuple[list[Report], Counters]
 ) -> None:
     reports, used = case
+    assume(running_total(plan.tariff, used) <= MAX_MICROS)
     results = run(plan, reports)
     assert all(each.charge_micros >= 0 for each in results)
     assert sum(each.charge_micros for each in results) == running_total(plan.tariff, used)
@@ -65,6 +67,30 @@ def test_counters_that_cannot_be_charge_nothing_and_are_told() -> None:
     assert results[0].finding is Finding.OPENED
     assert results[-1].meter.phase is Phase.STOPPED
     assert results[-1].meter.used == Counters(120, 3000)
+
+
+def test_counters_that_cannot_be_leave_a_restart_with_nothing_used() -> None:
+    """The seconds began again, the octets out went on, and then the octets in are broken."""
+    begun = 1_700_000_000
+    results = run(
+        METERED,
+        [
+            start(),
+            Report(Kind.INTERIM, begun + 600, 600, 0, 5000),
+            Report(Kind.INTERIM, begun + 1000, 60, 0, 6000),
+        ],
+    )
+    broken = Report(Kind.INTERIM, begun + 1060, 120, 2**64 - 1, 7000)
+    folded = fold(results[-1].meter, broken, boot=None, wraps_32=False)
+    assert folded.finding is Finding.RESTARTED
+    restarted = price(METERED, None, Pace(300), folded)
+    assert restarted.implausible
+    assert restarted.meter.used == Counters(0, 0, 0)
+    after = rate(
+        METERED, restarted.meter, Pace(300), Report(Kind.INTERIM, begun + 1120, 180, 0, 8000)
+    )
+    assert after.meter.used == Counters(180, 0, 3000)
+    assert after.charge_micros == 6
 
 
 @given(st.integers(1, 10**9), st.integers(1, 3600))
