@@ -1,11 +1,14 @@
 """The connections to Postgres, and what its errors mean."""
 
-from typing import Any, TypeAlias, cast
+import asyncio
+from collections.abc import Coroutine
+from typing import Any, TypeAlias, TypeVar, cast
 
 import asyncpg
 from asyncpg.pool import PoolConnectionProxy
 
 Pool: TypeAlias = "asyncpg.Pool[asyncpg.Record]"
+T = TypeVar("T")
 Connection: TypeAlias = "asyncpg.Connection[asyncpg.Record] | PoolConnectionProxy[asyncpg.Record]"
 
 CONNECT_SECONDS = 10
@@ -56,6 +59,33 @@ async def connect(url: str, *, size: int) -> Pool:
         )
     except (OSError, asyncpg.PostgresError, asyncpg.InterfaceError) as error:
         raise DatabaseUnavailable(f"no connection to the database: {_told(error)}") from error
+
+
+async def within(seconds: float, work: Coroutine[Any, Any, T]) -> T:
+    """Return what `work` returns; raise DatabaseUnavailable if it takes longer than that.
+
+    A server that has frozen keeps even the connection from being given back, so `work` is cancelled
+    and then left to itself.
+    """
+    task = asyncio.create_task(work)
+    _left_alone.add(task)
+    task.add_done_callback(_ended)
+    try:
+        done, _ = await asyncio.wait({task}, timeout=seconds)
+    finally:
+        task.cancel()
+    if not done:
+        raise DatabaseUnavailable(f"the database does not answer within {seconds:g} s")
+    return task.result()
+
+
+_left_alone: set[asyncio.Task[Any]] = set()
+
+
+def _ended(task: asyncio.Task[Any]) -> None:
+    _left_alone.discard(task)
+    if not task.cancelled():
+        task.exception()  # whoever still waits is told; nobody may
 
 
 async def prepare(connection: Connection) -> None:

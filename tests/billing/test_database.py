@@ -16,6 +16,7 @@ from billing.database import (
     refused,
     schema_version,
     unavailable,
+    within,
 )
 from migrations import runner
 from ratewire.embedded.servers import EmbeddedServers
@@ -122,6 +123,44 @@ def test_a_server_that_was_killed_is_unavailable() -> None:
     ):
         errors = asyncio.run(kill_under_a_statement(servers.database_url))
     assert all(unavailable(error) for error in errors), errors
+
+
+def test_a_server_that_has_frozen_is_unavailable_in_time() -> None:
+    """Not even the connection can be given back: whoever waited for it goes on all the same."""
+
+    async def freeze_under_a_statement(url: str) -> None:
+        pool = await connect(url, size=2)
+
+        async def ask() -> int:
+            async with pool.acquire() as conn:
+                return await conn.fetchval("SELECT 1")
+
+        async with pool.acquire() as conn:
+            backend = conn.get_server_pid()
+        os.kill(backend, signal.SIGSTOP)
+        try:
+            with pytest.raises(DatabaseUnavailable, match="does not answer within"):
+                async with asyncio.timeout(5):
+                    await within(0.2, ask())
+        finally:
+            os.kill(backend, signal.SIGCONT)
+        assert await within(5, ask()) == 1
+        await pool.close()
+
+    with (
+        server_directory() as path,
+        running(EmbeddedServers.use(path, want_store=False)) as servers,
+    ):
+        asyncio.run(freeze_under_a_statement(servers.database_url))
+
+
+async def test_what_fails_in_time_fails_as_it_did(pool: Pool) -> None:
+    async def ask() -> int:
+        async with pool.acquire() as conn:
+            return await conn.fetchval("SELECT 1/0")
+
+    with pytest.raises(asyncpg.DivisionByZeroError):
+        await within(5, ask())
 
 
 async def test_a_misuse_of_the_driver_is_not_called_unavailable(conn: Connection) -> None:
