@@ -1,0 +1,479 @@
+"""Batches against both stores: what is answered and booked, and what two at once make of it."""
+
+import asyncio
+from collections.abc import Awaitable, Callable, Sequence
+
+import msgspec
+import pytest
+
+from balances.entries import Anomaly, Closed, Opened, Unrated, Used
+from balances.errors import StoreUnavailable
+from balances.messages import (
+    Account,
+    CommitResult,
+    Lookup,
+    Outcome,
+    Snapshot,
+    Status,
+    Step,
+    decode_state,
+)
+from balances.port import BalanceStore
+from radius.records import AcctStatus
+from ratewire.pipeline.steps import stored_from_archive
+from rating.quantity import Counters
+from tests.ratewire.provider import INTERIM, NAS, START, STOP, Provider
+from tests.ratewire.records import HOURLY, METERED
+
+MB = 1_000_000
+GB = 1000 * MB
+
+
+@pytest.fixture
+def provider(any_provider: Provider) -> Provider:
+    return any_provider
+
+
+class Wrapped:
+    """A store that does something at times; by default it only passes on what it is asked."""
+
+    def __init__(self, store: BalanceStore) -> None:
+        self.store = store
+
+    async def read(self, lookups: Sequence[Lookup]) -> Snapshot:
+        return await self.store.read(lookups)
+
+    async def commit(self, steps: Sequence[Step], loose: Sequence[bytes] = ()) -> CommitResult:
+        return await self.store.commit(steps, loose)
+
+    async def accounts(self, names: Sequence[str]) -> list[Account | None]:
+        return await self.store.accounts(names)
+
+    async def mark_boot(self, nas: str, event_time: int) -> bool:
+        return await self.store.mark_boot(nas, event_time)
+
+
+class Meeting(Wrapped):
+    """All its users have read before the first of them commits."""
+
+    def __init__(self, store: BalanceStore, users: int) -> None:
+        super().__init__(store)
+        self._barrier = asyncio.Barrier(users)
+        self._met = 0
+        self._users = users
+
+    async def read(self, lookups: Sequence[Lookup]) -> Snapshot:
+        snapshot = await super().read(lookups)
+        if self._met < self._users:
+            self._met += 1
+            await self._barrier.wait()
+        return snapshot
+
+
+class Interrupted(Wrapped):
+    """Something happens once, right after the first read."""
+
+    def __init__(self, store: BalanceStore, meanwhile: Callable[[], Awaitable[object]]) -> None:
+        super().__init__(store)
+        self._meanwhile: Callable[[], Awaitable[object]] | None = meanwhile
+
+    async def read(self, lookups: Sequence[Lookup]) -> Snapshot:
+        snapshot = await super().read(lookups)
+        meanwhile, self._meanwhile = self._meanwhile, None
+        if meanwhile is not None:
+            await meanwhile()
+        return snapshot
+
+
+class Doubtful(Wrapped):
+    """Books a commit, and then does not answer."""
+
+    def __init__(self, store: BalanceStore) -> None:
+        super().__init__(store)
+        self.failing = True
+
+    async def commit(self, steps: Sequence[Step], loose: Sequence[bytes] = ()) -> CommitResult:
+        result = await super().commit(steps, loose)
+        if self.failing:
+            raise StoreUnavailable("timed out")
+        return result
+
+
+class Grudging(Wrapped):
+    """Answers for the steps of one session with a status of its own."""
+
+    def __init__(self, store: BalanceStore, session: str, status: Status) -> None:
+        super().__init__(store)
+        self._session = session
+        self._status = status
+
+    async def commit(self, steps: Sequence[Step], loose: Sequence[bytes] = ()) -> CommitResult:
+        booked = [step for step in steps if step.session != self._session]
+        result = await super().commit(booked, loose)
+        outcomes = iter(result.outcomes)
+        refused = Outcome(self._status)
+        mixed = [refused if s.session == self._session else next(outcomes) for s in steps]
+        return CommitResult(result.now_ms, mixed)
+
+
+async def used_micros(provider: Provider) -> int:
+    """What the stream says was charged."""
+    return sum(e.charge_micros for e in await provider.entries() if isinstance(e, Used))
+
+
+# Once and only once
+
+
+async def test_a_life_in_three_batches(provider: Provider) -> None:
+    await provider.subscribe(5 * MB)
+    await provider.told(START)
+    provider.world.pass_ms(60_000)
+    await provider.told(INTERIM, 60, 10 * MB, 40 * MB)
+    provider.world.pass_ms(60_000)
+    await provider.told(STOP, 120, 10 * MB, 90 * MB)
+    assert await provider.money() == (5 * MB - 200_000, 0)
+    kinds = [type(entry) for entry in await provider.entries()]
+    assert kinds == [Opened, Used, Used, Closed]
+    assert provider.observer.counts == {
+        "record_opened": 1,
+        "record_advanced": 1,
+        "record_closed": 1,
+    }
+    assert provider.observer.stages == {"read": 3, "rate": 3, "commit": 3}
+
+
+async def test_the_same_record_is_charged_once_however_often_it_comes(provider: Provider) -> None:
+    await provider.subscribe(5 * MB)
+    await provider.told(START)
+    provider.world.pass_ms(60_000)
+    interim = provider.report(INTERIM, 60, 0, 100 * MB)
+    resent = msgspec.structs.replace(interim, arrived_ms=interim.arrived_ms + 3000)
+    assert await provider.say(interim, interim, resent) == [True] * 3
+    assert await provider.say(interim, resent, to=provider.worker()) == [True] * 2
+    both = [provider.say(interim, to=provider.worker()) for _ in range(2)]
+    assert await asyncio.gather(*both) == [[True], [True]]
+    balance, _ = await provider.money()
+    assert balance == 5 * MB - 200_000
+    assert await used_micros(provider) == 200_000
+
+
+async def test_two_batches_of_one_session_in_flight_charge_their_union(provider: Provider) -> None:
+    await provider.subscribe(5 * MB)
+    await provider.told(START)
+    provider.world.pass_ms(120_000)
+    meeting = Meeting(provider.world.hot, 2)
+    earlier = provider.report(INTERIM, 60, 0, 100 * MB, event_time=provider.clock() // 1000 - 60)
+    later = provider.report(INTERIM, 120, 0, 300 * MB)
+    both = [
+        provider.say(earlier, to=provider.worker(meeting)),
+        provider.say(later, earlier, to=provider.worker(meeting)),
+    ]
+    assert await asyncio.gather(*both) == [[True], [True, True]]
+    assert provider.observer.counts["commit_stale_session"] == 1
+    assert (await provider.money())[0] == 5 * MB - 600_000
+    assert await used_micros(provider) == 600_000
+    state = decode_state((await provider.session()).state)
+    assert state.meter.used == Counters(120, 0, 300 * MB)
+
+
+async def test_an_answer_that_was_lost_costs_nothing(provider: Provider) -> None:
+    """The store books the commit, and its answer does not come: the NAS sends again."""
+    await provider.subscribe(5 * MB)
+    store = Doubtful(provider.world.hot)
+    worker = provider.worker(store)
+    start, interim = provider.report(START), provider.report(INTERIM, 60, 0, 100 * MB)
+    assert await provider.say(start, interim, to=worker) == [False, False]
+    assert provider.observer.counts["store_errors"] == 1
+    assert provider.observer.counts["unanswered"] == 2
+    store.failing = False
+    assert await provider.say(start, interim, to=worker) == [True, True]
+    assert (await provider.money())[0] == 5 * MB - 200_000
+
+
+# The last unit
+
+
+async def test_two_workers_that_race_for_the_last_unit_never_grant_it_twice(
+    provider: Provider,
+) -> None:
+    """Two sessions want 40,000 each, of 50,000: both see all of it, and one has to look again."""
+    await provider.subscribe(50_000)
+    meeting = Meeting(provider.world.hot, 2)
+    both = [
+        provider.say(provider.report(START, session=name), to=provider.worker(meeting))
+        for name in ("s1", "s2")
+    ]
+    assert await asyncio.gather(*both) == [[True], [True]]
+    held = sorted([(await provider.session(name)).held for name in ("s1", "s2")])
+    assert held == [10_000, 40_000]
+    assert await provider.money() == (50_000, 50_000)
+    assert provider.observer.counts["commit_stale_credit"] == 1
+
+
+async def test_overspend_is_booked_in_full_and_cuts_whoever_holds_what_is_gone(
+    provider: Provider,
+) -> None:
+    await provider.subscribe(50_000)
+    assert await provider.say(
+        provider.report(START, session="s1"), provider.report(START, session="s2")
+    ) == [True, True]
+    provider.world.pass_ms(60_000)
+    await provider.told(INTERIM, 60, 0, GB, session="s1")
+    balance, reserved = await provider.money()
+    assert balance == 50_000 - 2 * MB
+    assert reserved == (await provider.session("s2")).held
+    assert await used_micros(provider) == 2 * MB
+    while await provider.sweeper.sweep() == 0:
+        pass
+    assert (await provider.money())[1] == 0
+    assert sorted(job.session for job in await provider.jobs()) == [f"{NAS}|s1", f"{NAS}|s2"]
+
+
+async def test_a_batch_of_siblings_is_granted_in_one_go(provider: Provider) -> None:
+    """What is predicted for the later ones is what the store finds after the earlier ones."""
+    await provider.subscribe(190_000)
+    starts = [provider.report(START, session=f"s{number}") for number in range(10)]
+    assert await provider.say(*starts) == [True] * 10
+    grants = [(await provider.session(f"s{number}")).held for number in range(10)]
+    assert grants == [40_000] * 4 + [30_000] + [0] * 5
+    assert "retries" not in provider.observer.counts
+
+
+# Who it is
+
+
+async def test_a_session_id_that_passes_to_somebody_else_in_one_batch(provider: Provider) -> None:
+    """A late copy of Bob's Stop, then Eve's Start under the same Acct-Session-Id."""
+    await provider.subscribe(MB, user="bob", account="acme")
+    await provider.subscribe(MB, user="eve", account="evil")
+    await provider.told(START)
+    provider.world.pass_ms(60_000)
+    stop = provider.report(STOP, 60, 0, 0)
+    assert await provider.say(stop) == [True]
+    provider.world.pass_ms(1000)
+    start = provider.report(START, user="eve")
+    assert await provider.say(stop, start) == [True, True]
+    assert (await provider.session()).account == "evil"
+    assert await provider.money("acme") == (MB, 0)
+    assert await provider.money("evil") == (MB, 40_000)
+
+
+async def test_a_record_without_a_name_does_not_hide_the_one_after_it(provider: Provider) -> None:
+    await provider.subscribe(MB)
+    nameless = provider.report(START, user=None)
+    assert await provider.say(nameless, provider.report(INTERIM, 60, 0, 0)) == [True, True]
+    assert (await provider.session()).account == "acme"
+    unrated, opened, _ = await provider.entries()
+    assert isinstance(unrated, Unrated)
+    assert unrated.reason == "no_user"
+    assert isinstance(opened, Opened)
+
+
+async def test_a_stranger_is_answered_and_kept_for_staff(provider: Provider) -> None:
+    for status in (START, INTERIM, STOP):
+        await provider.told(status, 60, 1, 2, user="nobody")
+    kept = await provider.entries()
+    assert [entry.kind for entry in kept if isinstance(entry, Unrated)] == [1, 3, 2]
+    assert len(kept) == 3
+    assert provider.archive.asked == []
+    assert provider.observer.counts == {"record_unrated_unknown_user": 3}
+
+
+# The archive
+
+
+async def test_an_interim_of_a_session_the_store_forgot_goes_on_from_the_archive(
+    provider: Provider,
+) -> None:
+    await provider.subscribe(5 * MB)
+    await provider.told(START)
+    provider.world.pass_ms(600_000)
+    await provider.told(INTERIM, 600, 0, 100 * MB)
+    known = await provider.session()
+    state = decode_state(known.state)
+    provider.archive.sessions[f"{NAS}|s2"] = stored_from_archive(
+        known.uid, "acme", state, is_open=True
+    )
+    provider.world.pass_ms(60_000)
+    assert await provider.say(
+        provider.report(INTERIM, 660, 0, 150 * MB, session="s2"),
+        provider.report(INTERIM, 660, 0, 110 * MB, session="s1"),
+    ) == [True, True]
+    assert provider.archive.asked == [f"{NAS}|s2"]
+    assert (await provider.money())[0] == 5 * MB - 2 * (110 + 50) * 1000
+    assert (await provider.session("s2")).uid == known.uid
+
+
+async def test_an_interim_that_nobody_knows_is_a_lost_start(provider: Provider) -> None:
+    await provider.subscribe(5 * MB)
+    await provider.told(INTERIM, 600, 0, 100 * MB)
+    assert provider.archive.asked == [f"{NAS}|s1"]
+    opened, used = await provider.entries()
+    assert isinstance(opened, Opened)
+    assert opened.started == provider.clock() // 1000 - 600
+    assert isinstance(used, Used)
+    assert used.charge_micros == 200_000
+
+
+async def test_without_the_archive_a_lost_start_waits_and_nobody_else_does(
+    provider: Provider,
+) -> None:
+    await provider.subscribe(5 * MB)
+    await provider.told(START, session="known")
+    provider.archive.away = True
+    provider.world.pass_ms(60_000)
+    batch = [
+        provider.report(INTERIM, 600, 0, 1, session="unknown"),
+        provider.report(START, session="new"),
+        provider.report(INTERIM, 60, 0, 1, session="known"),
+        provider.report(INTERIM, 60, 0, 1, session="stranger", user="nobody"),
+    ]
+    assert await provider.say(*batch) == [False, True, True, True]
+    assert provider.observer.counts["deferred_archive"] == 1
+    provider.archive.away = False
+    assert await provider.say(*batch) == [True] * 4
+    assert provider.observer.counts["record_opened"] == 3
+
+
+# NAS boots
+
+
+async def test_a_boot_is_answered_once_marked_and_ends_what_was_before(provider: Provider) -> None:
+    await provider.subscribe(5 * MB)
+    await provider.told(START)
+    provider.world.pass_ms(60_000)
+    on = provider.report(AcctStatus.ACCOUNTING_ON, session="", user=None)
+    late = provider.report(INTERIM, 30, 0, 10 * MB, event_time=on.event_time - 30)
+    again = provider.report(START)
+    assert await provider.say(on, late, on, again) == [True] * 4
+    assert provider.observer.counts["nas_boot"] == 1
+    assert provider.observer.counts["nas_boot_repeated"] == 1
+    opened, used, closed, reopened = await provider.entries()
+    assert isinstance(used, Used)
+    assert used.charge_micros == 20_000
+    assert isinstance(closed, Closed)
+    assert closed.reason == "restarted"
+    assert isinstance(opened, Opened)
+    assert isinstance(reopened, Opened)
+    assert (opened.epoch, reopened.epoch) == (0, 1)
+
+
+# What happens between reading and committing
+
+
+async def test_a_boot_meanwhile_is_heeded(provider: Provider) -> None:
+    """The session was open when it was read; its NAS has restarted before it is booked."""
+    await provider.subscribe(5 * MB)
+    await provider.told(START)
+    provider.world.pass_ms(60_000)
+    booted = provider.clock() // 1000 - 10
+    store = Interrupted(provider.world.hot, lambda: provider.world.hot.mark_boot(NAS, booted))
+    again = provider.report(INTERIM, 5, 0, MB)
+    assert await provider.say(again, to=provider.worker(store)) == [True]
+    assert provider.observer.counts["commit_stale_boot"] == 1
+    assert provider.observer.counts["record_restarted"] == 1
+    assert decode_state((await provider.session()).state).meter.epoch == 1
+
+
+async def test_a_suspension_meanwhile_is_heeded(provider: Provider) -> None:
+    await provider.subscribe(5 * MB)
+    store = Interrupted(provider.world.hot, lambda: provider.world.status("acme", suspended=True))
+    assert await provider.say(provider.report(START), to=provider.worker(store)) == [True]
+    assert provider.observer.counts["commit_stale_rating"] == 1
+    assert await provider.money() == (5 * MB, 0)
+    assert [job.cause for job in await provider.jobs()] == ["suspended"]
+
+
+@pytest.mark.parametrize(("amount", "grant", "stale"), [(MB, 40_000, 0), (-90_000, 10_000, 1)])
+async def test_money_meanwhile_is_no_conflict_unless_it_changes_the_grant(
+    provider: Provider, amount: int, grant: int, stale: int
+) -> None:
+    await provider.subscribe(100_000)
+    store = Interrupted(provider.world.hot, lambda: provider.world.top_up(amount, "acme"))
+    assert await provider.say(provider.report(START), to=provider.worker(store)) == [True]
+    assert (await provider.session()).held == grant
+    assert provider.observer.counts["commit_stale_credit"] == stale
+
+
+# What goes wrong
+
+
+@pytest.mark.parametrize("status", [Status.FAULTY, Status.BEYOND_BOUNDS])
+async def test_a_step_that_is_refused_leaves_the_others_going(
+    provider: Provider, status: Status
+) -> None:
+    await provider.subscribe(5 * MB)
+    worker = provider.worker(Grudging(provider.world.hot, f"{NAS}|bad", status))
+    batch = [provider.report(START, session=name) for name in ("good", "bad", "better")]
+    assert await provider.say(*batch, to=worker) == [True, False, True]
+    assert provider.observer.counts[f"commit_{status.name.lower()}"] == 1
+    assert "retries" not in provider.observer.counts
+
+
+async def test_what_stays_stale_is_left_to_the_nas(provider: Provider) -> None:
+    await provider.subscribe(5 * MB)
+    worker = provider.worker(Grudging(provider.world.hot, f"{NAS}|bad", Status.STALE_CREDIT))
+    batch = [provider.report(START, session=name) for name in ("good", "bad")]
+    assert await provider.say(*batch, to=worker) == [True, False]
+    assert provider.observer.counts["commit_stale_credit"] == 8
+    assert provider.observer.counts["retries"] == 7
+    assert provider.observer.counts["unanswered"] == 1
+
+
+async def test_a_session_whose_state_nobody_understands_leaves_the_others_going(
+    provider: Provider,
+) -> None:
+    await provider.subscribe(5 * MB)
+    await provider.world.book(f"{NAS}|bad", "acme", nas=NAS, want=10, state=b"\xc1 damaged")
+    batch = [provider.report(INTERIM, 60, 0, 1, session=name) for name in ("good", "bad")]
+    assert await provider.say(*batch) == [True, False]
+    assert provider.observer.counts["deferred_state_not_understood"] == 1
+
+
+async def test_a_batch_of_one_session_alone_is_booked_in_parts(provider: Provider) -> None:
+    """A step takes 255 entries, a commit 2500; a batch is of up to 500 records."""
+    await provider.subscribe(5 * MB)
+    begun = provider.clock() // 1000
+    provider.world.pass_ms(500_000)
+    batch = [
+        provider.report(INTERIM, second, 0, second * 1000, event_time=begun + second)
+        for second in range(1, 501)
+    ]
+    assert await provider.say(*batch) == [True] * 500
+    assert (await provider.money())[0] == 5 * MB - 1000
+    assert sum(isinstance(entry, Used) for entry in await provider.entries()) == 500
+
+
+async def test_the_worst_batch_there_can_be_is_one_commit(provider: Provider) -> None:
+    """Five hundred sessions that open, are odd, and close with one record each."""
+    await provider.subscribe(5 * MB)
+    broken = 2**64 - 1
+    batch = [
+        provider.report(STOP, 60, broken, 0, session=f"s{number}", terminate_cause=1)
+        for number in range(500)
+    ]
+    assert await provider.say(*batch) == [True] * 500
+    kinds = {type(entry) for entry in await provider.entries()}
+    assert kinds == {Opened, Anomaly, Closed}
+
+
+async def test_a_store_that_is_away_answers_nothing(provider: Provider) -> None:
+    await provider.subscribe(5 * MB)
+    await provider.world.keeping.fence("the balances are being rebuilt")
+    on = provider.report(AcctStatus.ACCOUNTING_ON, session="", user=None)
+    assert await provider.say(provider.report(START), on) == [False, False]
+    await provider.world.keeping.fence("")
+    assert await provider.say(provider.report(START), on) == [True, True]
+
+
+async def test_plans_published_meanwhile_hold_for_the_next_session(provider: Provider) -> None:
+    await provider.subscribe(5 * MB)
+    await provider.told(START, session="old")
+    dearer = msgspec.structs.replace(METERED, version=2, reserve_octets=20 * MB)
+    await provider.publish(METERED, HOURLY, dearer)
+    await provider.told(START, session="new")
+    plans = [
+        decode_state((await provider.session(name)).state).plan_version for name in ("old", "new")
+    ]
+    assert plans == [1, 2]
+    assert (await provider.session("new")).held == 80_000
