@@ -54,7 +54,8 @@ def read_plans(path: Path) -> list[Plan]:
     try:
         text = path.read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError) as error:
-        raise PlanFileError([Fault(str(path), None, "", f"cannot be read: {error}")]) from error
+        reason = error.strerror if isinstance(error, OSError) else "it is not UTF-8 text"
+        raise PlanFileError([Fault(str(path), None, "", f"cannot be read: {reason}")]) from error
     return parse_plans(text, str(path))
 
 

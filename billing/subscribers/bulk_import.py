@@ -45,8 +45,9 @@ class ImportRefused(BillingError):
         self.faults = tuple(faults)
         self.number = number
         more = number - len(faults)
-        shown = [str(fault) for fault in faults] + ([f"and {more} more"] if more else [])
-        super().__init__("nothing was imported:\n" + "\n".join(shown))
+        shown = [str(fault) for fault in faults] + ([f"and {more:,} more"] if more else [])
+        head = "nothing was imported; " + ("1 fault" if number == 1 else f"{number:,} faults")
+        super().__init__("\n".join([f"{head}:", *shown]))
 
 
 class Imported(msgspec.Struct, frozen=True):
@@ -71,9 +72,23 @@ async def import_file(
     try:
         with path.open(encoding="utf-8-sig", newline="") as file:
             return await import_csv(conn, keyring, file, actor=actor, now=now, progress=progress)
-    except UnicodeDecodeError as error:
-        message = f"is not UTF-8: {error.reason} at octet {error.start} of {path.name}"
-        raise ImportRefused([Fault(1, "", message)], 1) from None
+    except UnicodeDecodeError:
+        faults = _undecodable(path)
+        raise ImportRefused(faults.listed, faults.number) from None
+
+
+def _undecodable(path: Path) -> Faults:
+    """The lines of a file that are not UTF-8; what failed to decode the file knows none."""
+    faults = Faults()
+    with path.open("rb") as file:
+        for number, line in enumerate(file, 1):
+            try:
+                line.decode()
+            except UnicodeDecodeError as error:
+                faults.add(
+                    number, "", f"is not UTF-8: {error.reason} at its octet {error.start + 1}"
+                )
+    return faults
 
 
 async def import_csv(

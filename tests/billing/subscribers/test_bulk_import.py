@@ -182,7 +182,7 @@ async def test_more_faults_than_are_listed_are_counted(
         await run(conn, keyring, now, [f"u{number},a,gold,EUR,1," for number in range(1234)])
     assert caught.value.number == 1234
     assert len(caught.value.faults) == 1000
-    assert str(caught.value).splitlines()[0] == "nothing was imported:"
+    assert str(caught.value).splitlines()[0] == "nothing was imported; 1,234 faults:"
     assert str(caught.value).splitlines()[-1] == "and 234 more"
 
 
@@ -244,8 +244,14 @@ async def test_a_file_is_read_from_its_path(
     imported = await import_file(conn, keyring, path, actor="staff", now=now)
     assert imported.subscribers == 1
     assert (await register.get(conn, "ünï")).account == "a"
-    path.write_bytes(HEADER.encode() + b"\xfc,a,metered,EUR,1,\n")
-    with pytest.raises(ImportRefused, match=r"is not UTF-8: invalid start byte at octet \d+"):
+    good = "".join(f"u{number},a,metered,EUR,1,\n" for number in range(10_000)).encode()
+    path.write_bytes(HEADER.encode() + good + b"u\xfc,a,metered,EUR,1,\n\xfc,a,metered,EUR,1,\n")
+    with pytest.raises(ImportRefused) as caught:
         await import_file(conn, keyring, path, actor="staff", now=now)
+    assert str(caught.value).splitlines() == [
+        "nothing was imported; 2 faults:",
+        "line 10002: is not UTF-8: invalid start byte at its octet 2",
+        "line 10003: is not UTF-8: invalid start byte at its octet 1",
+    ]
     with pytest.raises(OSError, match="No such file"):
         await import_file(conn, keyring, tmp_path / "missing", actor="staff", now=now)
