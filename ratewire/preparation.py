@@ -32,18 +32,28 @@ async def prepare(system: System, *, migrate: bool) -> None:
         await _without_database(system, error)
 
 
-async def _prepare_database(system: System, *, migrate: bool) -> None:
+async def prepare_reading(system: System, *, migrate: bool) -> None:
+    """Make the database ready to be read, whatever is with the store.
+
+    With `migrate` bring the schema up to date. Raises NotPrepared, DatabaseUnavailable or
+    MigrationError.
+    """
     if migrate:
         for revision in await runner.migrate(system.urls.database):
             _log.info("migrated", revision=revision)
     pool = await system.pool()
     async with pool.acquire() as conn:
         version = await schema_version(conn)
-        if version != runner.HEAD:
-            raise NotPrepared(
-                f"the database's schema is at {version or 'nothing'}, this version needs"
-                f" {runner.HEAD}: run 'ratewire migrate'"
-            )
+    if version != runner.HEAD:
+        raise NotPrepared(
+            f"the database's schema is at {version or 'nothing'}, this version needs"
+            f" {runner.HEAD}: run 'ratewire migrate'"
+        )
+
+
+async def _prepare_database(system: System, *, migrate: bool) -> None:
+    await prepare_reading(system, migrate=migrate)
+    async with (await system.pool()).acquire() as conn:
         await position.begin(conn, system.stream, PARTITION)
     relay = await system.relay()
     try:

@@ -9,7 +9,7 @@ from billing.accounts import register as accounts
 from billing.accounts.money import top_up
 from billing.rebuild.run import rebuild
 from config.settings import DataSettings, Settings
-from ratewire.preparation import NotPrepared, prepare
+from ratewire.preparation import NotPrepared, prepare, prepare_reading
 from ratewire.wiring import PARTITION, System, Urls, now
 from tests.balances.server import serving, valkey_program
 from tests.support.servers import database_server, database_template, database_url, migrate
@@ -81,4 +81,16 @@ async def test_a_store_that_is_not_there_is_named_without_its_password(tmp_path:
     with pytest.raises(NotPrepared, match=r"127\.0\.0\.1:1") as refused:
         await prepare(system, migrate=False)
     assert "hidden" not in str(refused.value)
+    await system.close()
+
+
+async def test_what_only_reads_the_database_needs_no_store(
+    tmp_path: Path, database_url: str
+) -> None:
+    settings = Settings(data=DataSettings(dir=str(tmp_path)))
+    system = System(settings, Urls("redis://127.0.0.1:1/0", database_url))
+    with pytest.raises(NotPrepared, match=r"schema is at nothing.*run 'ratewire migrate'"):
+        await prepare_reading(system, migrate=False)
+    await prepare_reading(system, migrate=True)
+    await prepare_reading(system, migrate=False)
     await system.close()
