@@ -6,6 +6,8 @@ charge(A to B) + charge(B to C).
 """
 
 import enum
+from collections.abc import Callable, Mapping
+from typing import Final
 
 import msgspec
 
@@ -41,17 +43,17 @@ class Line(msgspec.Struct, frozen=True, omit_defaults=True):
     per_units: int = 1
 
 
+_UNITS: Final[Mapping[Counter, Callable[[Counters], int]]] = {
+    Counter.SECONDS: lambda used: used.seconds,
+    Counter.OCTETS_IN: lambda used: used.octets_in,
+    Counter.OCTETS_OUT: lambda used: used.octets_out,
+    Counter.OCTETS_TOTAL: lambda used: used.octets_in + used.octets_out,
+}
+
+
 def units_of(counter: Counter, used: Counters) -> int:
     """Return how many units of a counter were used."""
-    match counter:
-        case Counter.SECONDS:
-            return used.seconds
-        case Counter.OCTETS_IN:
-            return used.octets_in
-        case Counter.OCTETS_OUT:
-            return used.octets_out
-        case Counter.OCTETS_TOTAL:
-            return used.octets_in + used.octets_out
+    return _UNITS[counter](used)
 
 
 def billed_units(rule: Rule, units: int) -> int:

@@ -59,7 +59,14 @@ class Finding(enum.StrEnum):
     @property
     def changes(self) -> bool:
         """Whether the meter is another one than before."""
-        return self not in (Finding.NOTHING, Finding.EARLIER_EPOCH)
+        return self not in _UNCHANGED
+
+
+# Named here for what is done for every record: see rating.money.
+_START, _STOP = Kind.START, Kind.STOP
+_OPEN, _STOPPED, _LOST, _NAS_DOWN = Phase.OPEN, Phase.STOPPED, Phase.LOST, Phase.NAS_DOWN
+_ADVANCED, _CLOSED, _NOTHING = Finding.ADVANCED, Finding.CLOSED, Finding.NOTHING
+_UNCHANGED = frozenset({Finding.NOTHING, Finding.EARLIER_EPOCH})
 
 
 class Report(msgspec.Struct, frozen=True):
@@ -79,7 +86,7 @@ class Report(msgspec.Struct, frozen=True):
         """When the session began by this report alone, or None if it does not say."""
         if self.seconds is not None:
             return self.event_time - self.seconds
-        return self.event_time if self.kind is Kind.START else None
+        return self.event_time if self.kind is _START else None
 
 
 class Suspect(msgspec.Struct, frozen=True, array_like=True):
@@ -111,7 +118,12 @@ class Meter(msgspec.Struct, frozen=True, array_like=True):
     @property
     def used(self) -> Counters:
         """What the epoch has used, as far as it is charged."""
-        return self.marks - self.base
+        marks, base = self.marks, self.base
+        return Counters(
+            marks.seconds - base.seconds,
+            marks.octets_in - base.octets_in,
+            marks.octets_out - base.octets_out,
+        )
 
 
 class Fold(msgspec.Struct, frozen=True):
@@ -156,7 +168,7 @@ def fold(meter: Meter | None, report: Report, *, boot: int | None, wraps_32: boo
         return Fold(meter, NOTHING, Finding.EARLIER_EPOCH)
     fell = _below(counters, meter.marks)
     if fell and begun is not None and begun > meter.begun + START_TOLERANCE_S:
-        if report.kind is Kind.STOP:
+        if report.kind is _STOP:
             return _stop_without_counters(meter, report)
         return _suspect(meter, report, begun, counters)
     return _advance(meter, report, counters, fell=fell, boot=boot)
@@ -167,7 +179,7 @@ def close(meter: Meter, phase: Phase) -> Meter:
 
     A suspected restart stays suspected: the next report may still confirm it.
     """
-    assert phase is not Phase.OPEN
+    assert phase is not _OPEN
     return msgspec.structs.replace(meter, phase=phase)
 
 
@@ -176,7 +188,7 @@ def went_down(meter: Meter, boot: int) -> bool:
 
     A session that was reported after it survived: some NASes send it for one service or site only.
     """
-    return meter.phase is Phase.OPEN and meter.started < boot and meter.last_event <= boot
+    return meter.phase is _OPEN and meter.started < boot and meter.last_event <= boot
 
 
 def _begins_anew(meter: Meter, report: Report, boot: int | None) -> bool:
@@ -186,8 +198,8 @@ def _begins_anew(meter: Meter, report: Report, boot: int | None) -> bool:
     if boot is not None and meter.started < boot <= begun and begun > meter.begun:
         return True
     return (
-        report.kind is Kind.START
-        and meter.phase is not Phase.OPEN
+        report.kind is _START
+        and meter.phase is not _OPEN
         and report.event_time > meter.last_event
     )
 
@@ -212,7 +224,7 @@ def _open(report: Report, *, epoch: int, base: Counters, finding: Finding) -> Fo
     )
     meter = Meter(
         epoch=epoch,
-        phase=Phase.STOPPED if report.kind is Kind.STOP else Phase.OPEN,
+        phase=_STOPPED if report.kind is _STOP else _OPEN,
         started=started,
         begun=started,
         last_event=report.event_time,
@@ -224,7 +236,7 @@ def _open(report: Report, *, epoch: int, base: Counters, finding: Finding) -> Fo
 
 def _counters(meter: Meter, report: Report, *, wraps_32: bool) -> Counters:
     """The report's counters, with the marks where it sent none and 32-bit octets made whole."""
-    absent = NOTHING if report.kind is Kind.START else meter.marks
+    absent = NOTHING if report.kind is _START else meter.marks
     seconds = absent.seconds if report.seconds is None else report.seconds
     octets_in = absent.octets_in if report.octets_in is None else report.octets_in
     octets_out = absent.octets_out if report.octets_out is None else report.octets_out
@@ -263,7 +275,7 @@ def _suspect(meter: Meter, report: Report, begun: int, counters: Counters) -> Fo
         ),
     )
     if meter.suspect is not None and meter.suspect.begun == begun:
-        return Fold(meter, NOTHING, Finding.NOTHING)  # the same report again
+        return Fold(meter, NOTHING, _NOTHING)  # the same report again
     return Fold(
         msgspec.structs.replace(meter, suspect=suspect), NOTHING, Finding.SUSPECTED, fell=True
     )
@@ -274,15 +286,15 @@ def _stop_without_counters(meter: Meter, report: Report) -> Fold:
 
     Whatever it stood for, the session that we know is over.
     """
-    if meter.phase is not Phase.OPEN:
-        return Fold(meter, NOTHING, Finding.NOTHING)
+    if meter.phase is not _OPEN:
+        return Fold(meter, NOTHING, _NOTHING)
     after = msgspec.structs.replace(
         meter,
-        phase=Phase.STOPPED,
+        phase=_STOPPED,
         last_event=max(meter.last_event, report.event_time),
         suspect=None,
     )
-    return Fold(after, NOTHING, Finding.CLOSED, fell=True)
+    return Fold(after, NOTHING, _CLOSED, fell=True)
 
 
 def _advance(
@@ -294,11 +306,11 @@ def _advance(
         max(counters.octets_out, meter.marks.octets_out),
     )
     usage = marks - meter.marks
-    if fell and not usage and report.kind is not Kind.STOP:
-        return Fold(meter, NOTHING, Finding.NOTHING)
+    if fell and not usage and report.kind is not _STOP:
+        return Fold(meter, NOTHING, _NOTHING)
     phase = _phase_after(meter, report, boot, advanced=bool(usage))
     if not usage and phase is meter.phase:
-        return Fold(meter, NOTHING, Finding.NOTHING)
+        return Fold(meter, NOTHING, _NOTHING)
     begun = report.begun
     after = Meter(
         epoch=meter.epoch,
@@ -310,20 +322,20 @@ def _advance(
         base=meter.base,
         total_micros=meter.total_micros,
     )
-    closed = phase is not Phase.OPEN and meter.phase is Phase.OPEN
+    closed = phase is not _OPEN and meter.phase is _OPEN
     return Fold(
-        after, usage, Finding.CLOSED if closed else Finding.ADVANCED, fell=fell and bool(usage)
+        after, usage, _CLOSED if closed else _ADVANCED, fell=fell and bool(usage)
     )
 
 
 def _phase_after(meter: Meter, report: Report, boot: int | None, *, advanced: bool) -> Phase:
-    if report.kind is Kind.STOP:
-        return Phase.STOPPED
+    if report.kind is _STOP:
+        return _STOPPED
     # A session that we gave up and that reports progress lives. Only a record of after the
     # Accounting-On brings one back that was closed by it.
     survived_boot = boot is None or report.event_time > boot
     if advanced and (
-        meter.phase is Phase.LOST or (meter.phase is Phase.NAS_DOWN and survived_boot)
+        meter.phase is _LOST or (meter.phase is _NAS_DOWN and survived_boot)
     ):
-        return Phase.OPEN
+        return _OPEN
     return meter.phase
