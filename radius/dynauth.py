@@ -169,17 +169,25 @@ class Exchange:
         assert self.transmissions, "nothing was sent yet"
         return min(self._retransmit_at_ms, self._give_up_at_ms)
 
-    def due(self, now_ms: int) -> bytes | Verdict | None:
-        """What to send again; or the verdict that time is up; or None before the deadline.
+    def over(self, now_ms: int) -> Verdict | None:
+        """The verdict that time is up, or None.
 
         RFC 5080 s2.2.1: the exchange fails when the last transmission has had its interval, or when
         MRD has passed since the first.
         """
+        last = self.transmissions >= self._timers.transmissions
+        if now_ms >= self._give_up_at_ms or (last and now_ms >= self._retransmit_at_ms):
+            return Verdict(Outcome.TIMED_OUT, self.transmissions)
+        return None
+
+    def due(self, now_ms: int) -> bytes | Verdict | None:
+        """What to send again; or the verdict that time is up; or None before the deadline."""
         if now_ms < self.next_deadline_ms:
             return None
+        over = self.over(now_ms)
+        if over is not None:
+            return over
         timers = self._timers
-        if self.transmissions >= timers.transmissions or now_ms >= self._give_up_at_ms:
-            return Verdict(Outcome.TIMED_OUT, self.transmissions)
         # RT = 2 * RTprev + RAND * RTprev, and around MRT once it would pass that.
         interval_ms = self._interval_ms + self._jittered(self._interval_ms)
         if interval_ms > timers.maximum_ms:

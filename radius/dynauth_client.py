@@ -34,17 +34,20 @@ async def send(
     """
     loop = asyncio.get_running_loop()
     replies: asyncio.Queue[bytes] = asyncio.Queue(_REPLY_QUEUE)
-    if not await before_transmit():
-        return Verdict(Outcome.CANCELLED, exchange.transmissions)
     try:
         sock = await _connected_socket(target, bind_host)
     except OSError as error:
         return Verdict(Outcome.UNSENT, exchange.transmissions, detail=str(error))
     transport, _ = await loop.create_datagram_endpoint(lambda: _Replies(replies), sock=sock)
     try:
+        if not await before_transmit():
+            return Verdict(Outcome.CANCELLED, exchange.transmissions)
         transport.sendto(exchange.first(_now_ms(loop)))
         while True:
             verdict = await _reply_before(exchange, replies)
+            if verdict is not None:
+                return verdict
+            verdict = exchange.over(_now_ms(loop))
             if verdict is not None:
                 return verdict
             if not await before_transmit():

@@ -210,6 +210,24 @@ class TestBeforeTransmit:
 
         run(scenario())
 
+    def test_it_is_asked_for_what_is_sent_and_no_more(self, run: Run) -> None:
+        async def scenario() -> None:
+            asked: list[int] = []
+
+            async def count() -> bool:
+                asked.append(len(peer.requests))
+                return True
+
+            async with nas(silence) as peer:
+                target = ("127.0.0.1", peer.port)
+                verdict = await send(target, exchange(), before_transmit=count)
+                assert verdict == Verdict(Outcome.TIMED_OUT, 3)
+                assert asked == [0, 1, 2]
+                await send(("nas.invalid", 3799), exchange(), before_transmit=count)
+                assert len(asked) == 3
+
+        run(scenario())
+
     def test_what_it_raises_passes_through(self, run: Run) -> None:
         async def store_is_down() -> bool:
             raise ConnectionError("store")
