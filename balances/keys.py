@@ -32,3 +32,11 @@ def session_key(nas: str, acct_session_id: str) -> str:
     if "|" in nas or "\\" in nas:
         nas = nas.replace("\\", "\\x5c").replace("|", "\\x7c")
     return f"{nas}|{acct_session_id}"
+
+
+def parts_of(session_key: str) -> tuple[str, str]:
+    """Return the NAS and the Acct-Session-Id that make a session key."""
+    nas, _, acct_session_id = session_key.partition("|")
+    if "\\" in nas:
+        nas = nas.replace("\\x7c", "|").replace("\\x5c", "\\")
+    return nas, acct_session_id

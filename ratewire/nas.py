@@ -1,16 +1,25 @@
-"""The NASes that may speak: their clients and profiles, and where to reach them."""
+"""The NASes that may speak: their clients and profiles, where to reach them, and for what."""
 
 from collections.abc import Mapping
 
 import msgspec
 import structlog
 
+from balances.messages import StoredSession, decode_state
 from billing.nas.client import decode_client, secret_purpose
 from billing.sealing.keyring import Keyring, UnsealError
 from radius.clients import Client, ClientTable, network
 from radius.profiles import Profile
+from radius.records import SessionIdentity
 
 _log = structlog.get_logger(__name__)
+
+_identity = msgspec.msgpack.Decoder(SessionIdentity).decode
+
+
+def identity_of(stored: StoredSession) -> SessionIdentity:
+    """Return how a stored session is known to its NAS."""
+    return _identity(decode_state(stored.state).identity)
 
 
 class NasDirectory:

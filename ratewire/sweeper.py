@@ -12,17 +12,16 @@ import msgspec
 import structlog
 
 from balances.errors import StoreError
+from balances.keys import parts_of
 from balances.messages import (
     Found,
     Lookup,
     Snapshot,
     Status,
     Step,
-    StoredSession,
     decode_state,
 )
 from balances.port import BalanceStore, Sweeps
-from radius.records import SessionIdentity
 from ratewire.observer import Observer
 from ratewire.outage import Outage
 from ratewire.pipeline.credit import Credit
@@ -43,13 +42,6 @@ MAX_ATTEMPTS = 4
 
 #: The longest sleep between two looks when no notice comes.
 LONGEST_WAIT_S = 0.25
-
-_identity = msgspec.msgpack.Decoder(SessionIdentity).decode
-
-
-def identity_of(stored: StoredSession) -> SessionIdentity:
-    """Return how a stored session is known to its NAS."""
-    return _identity(decode_state(stored.state).identity)
 
 
 class Sweeper:
@@ -90,8 +82,7 @@ class Sweeper:
             seen += await self._sweep_nas(nas, mark)
         due = await self._sweeps.due(CHUNK, LEASE_MS)
         if due.sessions:
-            names = [(each.session, identity_of(each.stored).nas) for each in due.sessions]
-            await self._see_to(names, mark=None)
+            await self._see_to([each.session for each in due.sessions], mark=None)
         if seen or due.sessions:
             return 0.0
         if due.next_ms is None:
@@ -99,9 +90,9 @@ class Sweeper:
         # Nothing due, and yet the next is not later: there was more to look at than one call does.
         return min(max(due.next_ms - due.now_ms, 0) / 1000, LONGEST_WAIT_S)
 
-    async def close_lost(self, session: str, nas: str) -> None:
-        """Close one session that is known to be gone."""
-        await self._see_to([(session, nas)], mark=None, lost=True)
+    async def close_lost(self, session: str, seen_ms: int) -> None:
+        """Close a session that is known to be gone, unless it was seen again since `seen_ms`."""
+        await self._see_to([session], mark=None, gone_since=seen_ms)
 
     async def _sweep_nas(self, nas: str, mark: int) -> int:
         """Close what was open before a restart of a NAS; return how many sessions were looked at.
@@ -113,7 +104,7 @@ class Sweeper:
         while True:
             cursor, keys = await self._sweeps.sessions_of_nas(nas, cursor, CHUNK)
             for first in range(0, len(keys), CHUNK):
-                chunk = [(key, nas) for key in keys[first : first + CHUNK]]
+                chunk = keys[first : first + CHUNK]
                 closed += await self._see_to(chunk, mark=mark)
                 seen += len(chunk)
             if cursor == 0:
@@ -124,34 +115,34 @@ class Sweeper:
         return seen
 
     async def _see_to(
-        self, names: Sequence[tuple[str, str]], *, mark: int | None, lost: bool = False
+        self, keys: Sequence[str], *, mark: int | None, gone_since: int | None = None
     ) -> int:
         """Book what has to be done for these sessions; return how many there was to do for."""
         found_something = 0
         for _ in range(MAX_ATTEMPTS):
-            steps, outcomes = await self._try(names, mark=mark, lost=lost)
+            steps, outcomes = await self._try(keys, mark=mark, gone_since=gone_since)
             found_something = found_something or len(steps)
             stale = [
-                (step.session, step.nas)
+                step.session
                 for step, status in zip(steps, outcomes, strict=True)
                 if status is not Status.COMMITTED
             ]
             self._observer.count("sweep_stale", len(stale))
             if not stale:
                 break
-            names = stale
+            keys = stale
         return found_something
 
     async def _try(
-        self, names: Sequence[tuple[str, str]], *, mark: int | None, lost: bool
+        self, keys: Sequence[str], *, mark: int | None, gone_since: int | None
     ) -> tuple[list[Step], list[Status]]:
-        snapshot = await self._store.read([Lookup(key, nas) for key, nas in names])
+        snapshot = await self._store.read([Lookup(key, parts_of(key)[0]) for key in keys])
         rater = await self._raters.at(snapshot.plans_revision)
         credit = Credit()
         now_ms = self._clock_ms()
         steps: list[Step] = []
-        for (key, nas), found in zip(names, snapshot.found, strict=True):
-            step = self._step(rater, key, nas, found, snapshot, credit, now_ms, mark, lost=lost)
+        for key, found in zip(keys, snapshot.found, strict=True):
+            step = self._step(rater, key, found, snapshot, credit, now_ms, mark, gone_since)
             if isinstance(step, Deferred):
                 _log.error("a session cannot be seen to", reason=step.reason, session=key)
             elif step is not None:
@@ -168,23 +159,27 @@ class Sweeper:
         self,
         rater: Rater,
         key: str,
-        nas: str,
         found: Found,
         snapshot: Snapshot,
         credit: Credit,
         now_ms: int,
         mark: int | None,
-        *,
-        lost: bool,
+        gone_since: int | None,
     ) -> Step | Deferred | None:
         stored = found.session
         if stored is None or not stored.open:
             return None
+        try:
+            meter = decode_state(stored.state).meter
+        except msgspec.DecodeError:
+            return Deferred("state_not_understood")
+        nas, _ = parts_of(key)
         boot = snapshot.boots.get(nas)
+        silent = snapshot.now_ms >= stored.seen_ms + stored.quiet * 1000
         phase = None
-        if boot is not None and went_down(decode_state(stored.state).meter, boot):
+        if boot is not None and went_down(meter, boot):
             phase = Phase.NAS_DOWN
-        elif lost or (mark is None and snapshot.now_ms >= stored.seen_ms + stored.quiet * 1000):
+        elif stored.seen_ms == gone_since or (silent and mark is None):
             phase = Phase.LOST
         if phase is not None:
             return rater.give_up(key, nas, found, phase, boot=boot, credit=credit, now_ms=now_ms)

@@ -88,6 +88,6 @@ def _named(verdict: Verdict) -> str:
 
 
 def _back_off(attempts: int) -> int:
-    """Five transmissions make an exchange; each exchange doubles the time to the next."""
-    exchanges = min(attempts // 5, 10)
+    """Four or five transmissions make an exchange; each one doubles the time to the next."""
+    exchanges = min(-(-attempts // 5), 10)
     return min(RETRY_MS * 2 ** max(exchanges - 1, 0), LONGEST_RETRY_MS)

@@ -23,11 +23,11 @@ from radius.dynauth import (
 )
 from radius.identification import Attributes, identification_sets
 from radius.profiles import Profile
-from ratewire.enforcement.decisions import Look, Report, look_at, report_on
-from ratewire.nas import NasDirectory, target_of
+from ratewire.enforcement.decisions import ALERT_MS, Look, Report, look_at, report_on
+from ratewire.nas import NasDirectory, identity_of, target_of
 from ratewire.observer import Observer
 from ratewire.outage import Outage
-from ratewire.sweeper import Sweeper, identity_of
+from ratewire.sweeper import Sweeper
 from rating.reservation import slice_seconds
 
 _log = structlog.get_logger(__name__)
@@ -120,7 +120,7 @@ class Enforcer:
         if following.look is Look.SEND:
             await self._send(job)
         elif following.look is Look.CLOSE:
-            await self._sweeper.close_lost(job.session, identity_of(job.stored).nas)
+            await self._sweeper.close_lost(job.session, job.stored.seen_ms)
         else:
             await self._jobs.report_job(
                 job.uid, job.state, "awaiting the Stop", 0, following.again_ms
@@ -131,14 +131,12 @@ class Enforcer:
         directory = self._directory()
         client = directory.clients.get(identity.client)
         if client is None:
-            await self._note(job, Report("refused", "no such NAS client", 0, 600_000, alert=True))
+            await self._refuse(job, "no such NAS client")
             return
         profile = directory.profile(client)
         sets = identification_sets(identity, profile.disconnect.identify)
         if not sets:
-            await self._note(
-                job, Report("refused", "nothing identifies it", 0, 600_000, alert=True)
-            )
+            await self._refuse(job, "nothing identifies it")
             return
         tried: int | None = 0
         attempts = job.attempts
@@ -179,6 +177,9 @@ class Enforcer:
         return await dynauth_client.send(
             (target.host, target.port), exchange, before_transmit=cause_holds
         )
+
+    async def _refuse(self, job: ClaimedJob, why: str) -> None:
+        await self._note(job, Report("refused", why, 0, ALERT_MS, alert=True))
 
     async def _note(self, job: ClaimedJob, report: Report) -> None:
         if report.alert:

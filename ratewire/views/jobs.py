@@ -2,6 +2,7 @@
 
 import msgspec
 
+from balances.keys import parts_of
 from ratewire.wiring import System
 
 
@@ -25,7 +26,7 @@ async def job_views(system: System, *, limit: int) -> list[JobView]:
     """Return the live jobs, soonest first."""
     views: list[JobView] = []
     for job in await system.housekeeping.live_jobs(limit):
-        nas, _, acct_session_id = job.session.partition("|")
+        nas, acct_session_id = parts_of(job.session)
         views.append(
             JobView(
                 session=job.uid,

@@ -2,8 +2,9 @@
 
 import msgspec
 
+from balances.keys import parts_of
 from balances.messages import Lookup, StoredSession, decode_state
-from ratewire.sweeper import identity_of
+from ratewire.nas import identity_of
 from ratewire.wiring import System
 
 
@@ -42,7 +43,7 @@ def view_of(key: str, stored: StoredSession) -> SessionView:
         account=stored.account,
         plan=f"{state.plan}@{state.plan_version}",
         nas=identity.nas,
-        acct_session_id=key.partition("|")[2],
+        acct_session_id=parts_of(key)[1],
         address=identity.framed_ip or identity.framed_ipv6_prefix,
         started=state.meter.started,
         last_report=state.reported_ms // 1000,

@@ -3,7 +3,7 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
-from balances.keys import prefix, session_key
+from balances.keys import parts_of, prefix, session_key
 
 TEXTS = st.text(st.sampled_from("ab|\\x7cé"), max_size=6)
 
@@ -22,3 +22,8 @@ def test_a_bar_in_a_name_moves_no_boundary(
 ) -> None:
     same = session_key(nas, session) == session_key(other_nas, other_session)
     assert same == ((nas, session) == (other_nas, other_session))
+
+
+@given(nas=TEXTS, session=TEXTS)
+def test_a_key_tells_of_what_it_was_made(nas: str, session: str) -> None:
+    assert parts_of(session_key(nas, session)) == (nas, session)

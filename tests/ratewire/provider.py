@@ -9,7 +9,7 @@ from typing import Any
 
 from balances.entries import JOB_FIELD, Entry, decode
 from balances.messages import Account, Job, StoredSession
-from balances.port import BalanceStore
+from balances.port import BalanceStore, Sweeps
 from radius.clients import Client, network
 from radius.engine import Request
 from radius.records import AccountingRecord, AcctStatus
@@ -65,9 +65,7 @@ class Provider:
         self.observer = Counting()
         self.archive = Shelf()
         self.intake = self.worker()
-        self.sweeper = Sweeper(
-            world.hot, world.sweeps, self.raters(), self.observer, clock_ms=self.clock
-        )
+        self.sweeper = self.sweeping()
 
     def clock(self) -> int:
         return self.world.now_ms
@@ -83,6 +81,16 @@ class Provider:
             store or self.world.hot,
             self.raters(),
             self.archive,
+            self.observer,
+            clock_ms=self.clock,
+        )
+
+    def sweeping(self, store: BalanceStore | None = None, sweeps: Sweeps | None = None) -> Sweeper:
+        """One more sweeper."""
+        return Sweeper(
+            store or self.world.hot,
+            sweeps or self.world.sweeps,
+            self.raters(),
             self.observer,
             clock_ms=self.clock,
         )

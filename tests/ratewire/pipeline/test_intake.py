@@ -1,7 +1,8 @@
 """Batches against both stores: what is answered and booked, and what two at once make of it."""
 
 import asyncio
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Sequence
+from typing import get_type_hints
 
 import msgspec
 import pytest
@@ -9,80 +10,32 @@ import pytest
 from balances.entries import Anomaly, Closed, Opened, Unrated, Used
 from balances.errors import StoreUnavailable
 from balances.messages import (
-    Account,
     CommitResult,
-    Lookup,
     Outcome,
-    Snapshot,
     Status,
     Step,
     decode_state,
 )
 from balances.port import BalanceStore
+from config.settings import RadiusSettings
 from radius.records import AcctStatus
 from ratewire.pipeline.steps import stored_from_archive
 from rating.quantity import Counters
 from tests.ratewire.provider import INTERIM, NAS, START, STOP, Provider
 from tests.ratewire.records import HOURLY, METERED
+from tests.ratewire.stores import Interrupted, Meeting, Wrapped
 
 MB = 1_000_000
 GB = 1000 * MB
+
+#: The most records of a batch that can be set.
+[_RULE] = get_type_hints(RadiusSettings, include_extras=True)["batch"].__metadata__
+LARGEST: int = _RULE.le
 
 
 @pytest.fixture
 def provider(any_provider: Provider) -> Provider:
     return any_provider
-
-
-class Wrapped:
-    """A store that does something at times; by default it only passes on what it is asked."""
-
-    def __init__(self, store: BalanceStore) -> None:
-        self.store = store
-
-    async def read(self, lookups: Sequence[Lookup]) -> Snapshot:
-        return await self.store.read(lookups)
-
-    async def commit(self, steps: Sequence[Step], loose: Sequence[bytes] = ()) -> CommitResult:
-        return await self.store.commit(steps, loose)
-
-    async def accounts(self, names: Sequence[str]) -> list[Account | None]:
-        return await self.store.accounts(names)
-
-    async def mark_boot(self, nas: str, event_time: int) -> bool:
-        return await self.store.mark_boot(nas, event_time)
-
-
-class Meeting(Wrapped):
-    """All its users have read before the first of them commits."""
-
-    def __init__(self, store: BalanceStore, users: int) -> None:
-        super().__init__(store)
-        self._barrier = asyncio.Barrier(users)
-        self._met = 0
-        self._users = users
-
-    async def read(self, lookups: Sequence[Lookup]) -> Snapshot:
-        snapshot = await super().read(lookups)
-        if self._met < self._users:
-            self._met += 1
-            await self._barrier.wait()
-        return snapshot
-
-
-class Interrupted(Wrapped):
-    """Something happens once, right after the first read."""
-
-    def __init__(self, store: BalanceStore, meanwhile: Callable[[], Awaitable[object]]) -> None:
-        super().__init__(store)
-        self._meanwhile: Callable[[], Awaitable[object]] | None = meanwhile
-
-    async def read(self, lookups: Sequence[Lookup]) -> Snapshot:
-        snapshot = await super().read(lookups)
-        meanwhile, self._meanwhile = self._meanwhile, None
-        if meanwhile is not None:
-            await meanwhile()
-        return snapshot
 
 
 class Doubtful(Wrapped):
@@ -431,28 +384,28 @@ async def test_a_session_whose_state_nobody_understands_leaves_the_others_going(
 
 
 async def test_a_batch_of_one_session_alone_is_booked_in_parts(provider: Provider) -> None:
-    """A step takes 255 entries, a commit 2500; a batch is of up to 500 records."""
+    """A step takes 255 entries."""
     await provider.subscribe(5 * MB)
     begun = provider.clock() // 1000
-    provider.world.pass_ms(500_000)
+    provider.world.pass_ms(LARGEST * 1000)
     batch = [
         provider.report(INTERIM, second, 0, second * 1000, event_time=begun + second)
-        for second in range(1, 501)
+        for second in range(1, LARGEST + 1)
     ]
-    assert await provider.say(*batch) == [True] * 500
-    assert (await provider.money())[0] == 5 * MB - 1000
-    assert sum(isinstance(entry, Used) for entry in await provider.entries()) == 500
+    assert await provider.say(*batch) == [True] * LARGEST
+    assert (await provider.money())[0] == 5 * MB - 2 * LARGEST
+    assert sum(isinstance(entry, Used) for entry in await provider.entries()) == LARGEST
 
 
 async def test_the_worst_batch_there_can_be_is_one_commit(provider: Provider) -> None:
-    """Five hundred sessions that open, are odd, and close with one record each."""
+    """A session for each record, which opens, is odd, and closes with it: a commit is bounded."""
     await provider.subscribe(5 * MB)
     broken = 2**64 - 1
     batch = [
         provider.report(STOP, 60, broken, 0, session=f"s{number}", terminate_cause=1)
-        for number in range(500)
+        for number in range(LARGEST)
     ]
-    assert await provider.say(*batch) == [True] * 500
+    assert await provider.say(*batch) == [True] * LARGEST
     kinds = {type(entry) for entry in await provider.entries()}
     assert kinds == {Opened, Anomaly, Closed}
 
