@@ -21,6 +21,9 @@ from balances.errors import (
 )
 from balances.keys import prefix
 
+#: What the library's functions say of a store without books.
+EMPTY = "the store holds no books: initialise or rebuild it"
+
 #: What the store says while it cannot work for a reason that passes: busy, loading, its disk full
 #: (MISCONF), a replica or a cluster that is being failed over.
 _TRANSIENT = (
@@ -40,7 +43,17 @@ class _Client(Protocol):
 
     async def execute_command(self, *args: bytes | str | int) -> Any: ...
 
+    def pipeline(self, *, transaction: bool) -> "_Pipeline": ...
+
     async def aclose(self) -> None: ...
+
+
+class _Pipeline(Protocol):
+    """And of its pipelines."""
+
+    def execute_command(self, *args: bytes | str | int) -> Any: ...
+
+    async def execute(self) -> list[Any]: ...
 
 
 class Connection:
@@ -89,6 +102,29 @@ class Connection:
             raise store_error(error) from error
         await self.load()
         return await self.command(*sent)
+
+    async def read_books(
+        self, field: str, *commands: tuple[bytes | str | int, ...]
+    ) -> tuple[bytes | None, list[Any]]:
+        """Read at one moment: a field of the partition's `meta`, and what the commands return.
+
+        Raises StoreEmpty if there are no books (an emptied store must not look like one without
+        subscribers), and StoreFenced while they are being rebuilt: half restored, they would make
+        strangers of subscribers, which would be booked once the fence is lifted.
+        """
+        pipe = self._client.pipeline(transaction=True)
+        pipe.execute_command("HMGET", f"{self.prefix}:meta", "generation", "fence", field)
+        for command in commands:
+            pipe.execute_command(*command)
+        try:
+            (generation, fence, value), *found = await pipe.execute()
+        except RedisError as error:
+            raise store_error(error) from error
+        if generation is None:
+            raise StoreEmpty(EMPTY)
+        if fence is not None:
+            raise StoreFenced(fence.decode())
+        return value, found
 
     async def load(self, source: str | None = None) -> None:
         """Load the function library, unless it is there."""

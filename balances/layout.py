@@ -47,6 +47,13 @@ def account_of(account: str, value: bytes) -> Account:
     )
 
 
+def account_or_none(account: str, value: bytes) -> Account | None:
+    """Return the account packed in `value`, or None for what is not understood."""
+    if len(value) != _ACCOUNT.size or value[0] != 1:
+        return None
+    return account_of(account, value)
+
+
 def account_flags(account: Account) -> int:
     """Return the flags of an account, as the store keeps them."""
     return (_UNLIMITED if account.credit_limit is None else 0) | status_flags(
@@ -77,6 +84,14 @@ def session_of(value: bytes) -> StoredSession:
         quiet,
         value[at:],
     )
+
+
+def session_or_none(value: bytes) -> StoredSession | None:
+    """Return the session packed in `value`, or None for what is not understood."""
+    if len(value) < _SESSION.size or value[0] != 1:
+        return None
+    length = int.from_bytes(value[_SESSION.size - 2 : _SESSION.size])
+    return session_of(value) if len(value) >= _SESSION.size + length else None
 
 
 def step_arguments(step: Step, nas_index: int) -> tuple[bytes | str, ...]:

@@ -1,6 +1,7 @@
 """The books in Valkey (or Redis 7): the hot path and the movements.
 
-One method per function of the library, one round trip per call; `housekeeping` has the rest.
+`read` is of plain commands, every other method a function of the library; `housekeeping` has the
+rest.
 """
 
 from collections.abc import Mapping, Sequence
@@ -44,28 +45,77 @@ class Store:
         self._connection = connection
 
     async def read(self, lookups: Sequence[Lookup]) -> Snapshot:
+        # Plain commands: a function that gathers the same costs the store four times as much. What
+        # is not of one moment is no matter, since a commit compares all that it was computed from.
         names = list(dict.fromkeys(lookup.nas for lookup in lookups))
-        keys: list[str] = []
-        for lookup in lookups:
-            keys += (lookup.session, lookup.username)
-        now_ms, revision, marks, records, values = await self._connection.call(
-            "read", self._connection.clock, len(names), *names, *keys
+        keys = [lookup.session for lookup in lookups]
+        now_ms, revision, boots, values = await self._sessions(names, keys)
+        sessions = [None if value is None else layout.session_or_none(value) for value in values]
+        users = [
+            "" if session is not None and session.open else lookup.username
+            for lookup, session in zip(lookups, sessions, strict=True)
+        ]
+        accounts, subscribers = await self._owners(
+            {session.account for session in sessions if session is not None},
+            {user for user in users if user},
         )
-        accounts = _Accounts(values)
-        found: list[Found] = []
-        for session, index, subscriber, its_index in records:
-            stored = None if session is None else layout.session_of(session)
-            owner = None if subscriber is None else _subscriber(subscriber)
-            found.append(
-                Found(
-                    stored,
-                    None if stored is None else accounts.at(index, stored.account),
-                    owner,
-                    None if owner is None else accounts.at(its_index, owner.account),
-                )
+        found = [
+            Found(
+                session,
+                None if session is None else accounts.get(session.account),
+                subscriber,
+                None if subscriber is None else accounts.get(subscriber.account),
             )
+            for session, subscriber in zip(sessions, map(subscribers.get, users), strict=True)
+        ]
+        return Snapshot(now_ms, revision, boots, found)
+
+    async def _sessions(
+        self, names: Sequence[str], keys: Sequence[str]
+    ) -> tuple[int, int, dict[str, int], Sequence[bytes | None]]:
+        """Return the time, the revision of the plans, boot marks by NAS, and session values."""
+        connection, prefix = self._connection, self._connection.prefix
+        commands: list[tuple[str, ...]] = [("TIME",)]
+        if names:
+            commands.append(("HMGET", f"{prefix}:boots", *names))
+            commands.append(("MGET", *[f"{prefix}:s:{key}" for key in keys]))
+        revision, (time, *found) = await connection.read_books("revision:plans", *commands)
+        marks, values = found or ((), ())
         boots = {name: int(mark) for name, mark in zip(names, marks, strict=True) if mark}
-        return Snapshot(now_ms, int(revision), boots, found)
+        seconds, micros = time
+        now_ms = connection.now_ms
+        if now_ms is None:
+            now_ms = int(seconds) * 1000 + int(micros) // 1000
+        return now_ms, int(revision or 0), boots, values
+
+    async def _owners(
+        self, names: set[str], users: set[str]
+    ) -> tuple[dict[str, Account], dict[str, Subscriber]]:
+        """Return accounts by name, also those of the users, and subscribers by user name.
+
+        What is not understood is not there; a commit that is computed from that is FAULTY.
+        """
+        prefix = self._connection.prefix
+        subscribers: dict[str, Subscriber] = {}
+        if users:
+            # Behind the fence nobody is known, so it is looked at once more.
+            asked = list(users)
+            keys = [f"{prefix}:u:{user}" for user in asked]
+            _, (values,) = await self._connection.read_books("generation", ("MGET", *keys))
+            for user, value in zip(asked, values, strict=True):
+                subscriber = None if value is None else _subscriber_or_none(value)
+                if subscriber is not None:
+                    subscribers[user] = subscriber
+        wanted = list(names | {subscriber.account for subscriber in subscribers.values()})
+        if not wanted:
+            return {}, subscribers
+        values = await self._connection.command("MGET", *[f"{prefix}:a:{name}" for name in wanted])
+        accounts = {
+            name: account
+            for name, value in zip(wanted, values, strict=True)
+            if value is not None and (account := layout.account_or_none(name, value)) is not None
+        }
+        return accounts, subscribers
 
     async def commit(self, steps: Sequence[Step], loose: Sequence[bytes] = ()) -> CommitResult:
         # Steps of one NAS may come from different reads, so they may expect different marks.
@@ -138,21 +188,11 @@ class Store:
         return int(value or 0)
 
 
-class _Accounts:
-    """The accounts of a read, each decoded once."""
-
-    def __init__(self, values: list[bytes | None]) -> None:
-        self._values = values
-        self._decoded: dict[int, Account] = {}
-
-    def at(self, index: int, account: str) -> Account | None:
-        """Return the account at an index, which counts from 1; None if it is not there."""
-        value = self._values[index - 1]
-        if value is None:
-            return None
-        if index not in self._decoded:
-            self._decoded[index] = layout.account_of(account, value)
-        return self._decoded[index]
+def _subscriber_or_none(value: bytes) -> Subscriber | None:
+    try:
+        return _subscriber(value)
+    except msgspec.DecodeError:
+        return None
 
 
 def _outcome(step: Step, outcome: tuple[int, bytes | None, bytes | None]) -> Outcome:
