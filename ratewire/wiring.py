@@ -1,5 +1,6 @@
 """Settings to running parts: the one place that names the adapters."""
 
+import asyncio
 import time
 from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
@@ -24,6 +25,9 @@ from ratewire.embedded.servers import EmbeddedServers
 from ratewire.pipeline.steps import Terms
 
 PARTITION = 0
+
+#: Connections that are in use are waited for no longer than this when a process ends (seconds).
+CLOSE_S = 5.0
 
 
 class Urls(msgspec.Struct, frozen=True):
@@ -75,6 +79,7 @@ class System:
         self.listing = Listing(self.connection)
         self.heartbeats = Heartbeats(self.connection)
         self._pool: database.Pool | None = None
+        self._connecting = asyncio.Lock()
         self._keyring: Keyring | None = None
 
     @property
@@ -96,10 +101,11 @@ class System:
 
     async def pool(self) -> database.Pool:
         """Return the connections to the database. Raises DatabaseUnavailable."""
-        if self._pool is None:
-            self._pool = await database.connect(
-                self.urls.database, size=self.settings.database.pool
-            )
+        async with self._connecting:
+            if self._pool is None:
+                self._pool = await database.connect(
+                    self.urls.database, size=self.settings.database.pool
+                )
         return self._pool
 
     async def relay(self) -> Relay:
@@ -120,15 +126,8 @@ class System:
         """Close all connections."""
         await self.connection.close()
         if self._pool is not None:
-            await self._pool.close()
-
-
-@asynccontextmanager
-async def system(settings: Settings) -> AsyncGenerator[System]:
-    """Provide a system on its servers, for a command; the function library is loaded if it can."""
-    async with servers(settings) as (urls, _):
-        wired = System(settings, urls)
-        try:
-            yield wired
-        finally:
-            await wired.close()
+            try:
+                async with asyncio.timeout(CLOSE_S):
+                    await self._pool.close()
+            except TimeoutError:
+                self._pool.terminate()

@@ -7,11 +7,11 @@ from pathlib import Path
 import pytest
 
 from balances.connection import Connection
-from balances.housekeeping import StreamAndBooks
 from config.settings import DataSettings, Settings
 from migrations import runner
 from ratewire.wiring import System, Urls
 from tests.balances.world import memory_world, store_world
+from tests.ratewire.office import Office
 from tests.ratewire.provider import Provider, begun
 from tests.support.servers import (
     Migrate,
@@ -79,10 +79,17 @@ def settings(tmp_path: Path) -> Settings:
 async def system(
     settings: Settings, connection: Connection, store_url: str, database_url: str
 ) -> AsyncIterator[System]:
-    """A system on the real servers, with books that have begun."""
-    await StreamAndBooks(connection).initialise(1)
+    """A system on the real servers, the store emptied."""
     wired = System(settings, Urls(store_url, database_url))
     try:
         yield wired
     finally:
         await wired.close()
+
+
+@pytest.fixture
+async def office(system: System) -> Office:
+    """The staff of the system, whose books have begun."""
+    office = Office(system)
+    await office.begin()
+    return office

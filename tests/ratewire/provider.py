@@ -13,7 +13,7 @@ from balances.port import BalanceStore, Sweeps
 from radius.clients import Client, network
 from radius.engine import Request
 from radius.records import AccountingRecord, AcctStatus
-from ratewire.pipeline.intake import ArchiveUnavailable, Intake
+from ratewire.pipeline.intake import Archive, ArchiveUnavailable, Intake
 from ratewire.pipeline.plans import encode_plan, published_name
 from ratewire.pipeline.raters import Raters
 from ratewire.pipeline.steps import Terms
@@ -75,12 +75,12 @@ class Provider:
             self.world.directory, Terms(), clock_ms=self.clock, wraps_32=lambda client: False
         )
 
-    def worker(self, store: BalanceStore | None = None) -> Intake:
+    def worker(self, store: BalanceStore | None = None, archive: Archive | None = None) -> Intake:
         """One more worker, with caches of its own."""
         return Intake(
             store or self.world.hot,
             self.raters(),
-            self.archive,
+            archive or self.archive,
             self.observer,
             clock_ms=self.clock,
         )
