@@ -20,7 +20,7 @@ class LedgerSide(msgspec.Struct, frozen=True):
     waiting_micros: int
 
 
-class AccountDrift(msgspec.Struct, frozen=True, omit_defaults=True):
+class AccountDrift(msgspec.Struct, frozen=True):
     """An account whose sides do not agree, with each term. `faults` says in words what is wrong.
 
     drift = store balance - (ledger balance - unapplied - unsettled). `unapplied_micros` was posted

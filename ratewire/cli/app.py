@@ -1,26 +1,43 @@
-"""All commands."""
+"""All commands, and the modules they are in."""
+
+from collections.abc import Sequence
+from importlib import import_module
 
 import typer
 
-from ratewire.cli import (
-    catalogue,
-    enforcement,
-    money,
-    operations,
-    people,
-    reports,
-    serving,
-    showing,
-)
+MODULES = {
+    "serving": ("serve",),
+    "showing": ("demo", "simulate"),
+    "checking": ("check",),
+    "operations": ("migrate", "nas", "token"),
+    "catalogue": ("plan",),
+    "people": ("account", "subscriber", "import"),
+    "money": ("topup", "balance", "ledger", "reconcile", "rebuild-balances"),
+    "enforcement": ("sessions", "session", "jobs"),
+    "reports": ("usage", "unrated"),
+}
 
-app = typer.Typer(
-    name="ratewire",
-    help="Real-time prepaid rating and billing for internet service providers, over RADIUS.",
-    no_args_is_help=True,
-    add_completion=False,
-    pretty_exceptions_enable=False,
-    rich_markup_mode=None,
-)
 
-for module in (serving, showing, operations, catalogue, people, money, enforcement, reports):
-    module.register(app)
+def app_for(arguments: Sequence[str]) -> typer.Typer:
+    """Return the command line for these arguments.
+
+    With a command among them it is that command's module alone: to load all of them takes several
+    times as long as most commands run.
+    """
+    app = typer.Typer(
+        name="ratewire",
+        no_args_is_help=True,
+        add_completion=False,
+        pretty_exceptions_enable=False,
+        rich_markup_mode=None,
+    )
+    app.callback()(_ratewire)
+    given = next((word for word in arguments if not word.startswith("-")), None)
+    modules = [module for module, commands in MODULES.items() if given in commands]
+    for module in modules or MODULES:
+        import_module(f"ratewire.cli.{module}").register(app)
+    return app
+
+
+def _ratewire() -> None:
+    """Real-time prepaid rating and billing for internet service providers, over RADIUS."""

@@ -8,7 +8,14 @@ import typer
 from billing.catalogue import plans as catalogue
 from billing.catalogue.planfile import read_plans
 from billing.catalogue.plans import LoadedPlan
-from ratewire.cli.running import ConfigOption, JsonOption, print_json, print_table, run
+from ratewire.cli.running import (
+    ConfigOption,
+    JsonOption,
+    print_json,
+    print_table,
+    publish,
+    run,
+)
 from ratewire.wiring import System, now
 from rating.money import format_micros
 from rating.plan import Plan
@@ -34,7 +41,7 @@ def plan_load(
     async def work(system: System) -> list[LoadedPlan]:
         async with (await system.pool()).acquire() as conn:
             loaded = await catalogue.load_plans(conn, plans, now())
-        await (await system.relay()).publish()
+        await publish(system)
         return loaded
 
     loaded = run(config, work)
@@ -52,7 +59,7 @@ def plan_list(config: ConfigOption = None, as_json: JsonOption = False) -> None:
         async with (await system.pool()).acquire() as conn:
             return await catalogue.list_(conn)
 
-    plans = run(config, work)
+    plans = run(config, work, store=False)
     if as_json:
         print_json(plans)
         return

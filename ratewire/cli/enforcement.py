@@ -1,27 +1,39 @@
 """sessions, session disconnect, jobs: what runs, and what is to end."""
 
-from datetime import UTC, datetime
+import re
 from typing import Annotated
 
 import msgspec
 import typer
 
-from billing.review.listings import EnforcementEvent, enforcement
-from ratewire.cli.faults import Refused
-from ratewire.cli.running import ConfigOption, JsonOption, print_json, print_table, run
+from billing.review.listings import enforcement
+from ratewire.cli.running import (
+    ConfigOption,
+    JsonOption,
+    Refused,
+    moment,
+    print_json,
+    print_table,
+    run,
+)
+from ratewire.views.events import EventView, event_view
 from ratewire.views.jobs import JobView, job_views
 from ratewire.views.sessions import SessionView, session_views
 from ratewire.wiring import System
 from rating.money import format_micros
 
-LISTED = 10_000
+#: More than there can be: what is listed is complete.
+ALL = 2**31
+
+#: A session, or so much of its beginning that it is no accident.
+_SESSION = re.compile(r"[0-9a-f]{4,32}")
 
 
 class Jobs(msgspec.Struct, frozen=True):
     """The live jobs, and what happened to jobs before, newest first."""
 
     live: list[JobView]
-    events: list[EnforcementEvent]
+    events: list[EventView]
 
 
 def register(app: typer.Typer) -> None:
@@ -41,7 +53,7 @@ def sessions(
     """List the open sessions, live from the store."""
 
     async def work(system: System) -> list[SessionView]:
-        return await session_views(system, user=user, limit=LISTED)
+        return await session_views(system, user=user, limit=ALL)
 
     views = run(config, work)
     if as_json:
@@ -86,12 +98,18 @@ def session_disconnect(
     as_json: JsonOption = False,
 ) -> None:
     """Have a session cut on its NAS, and tried until a Stop or silence proves it."""
+    beginning = session.lower()
+    if not _SESSION.fullmatch(beginning):
+        raise Refused(
+            f"session {session!r}: allowed is what 'ratewire sessions' shows, or at least its"
+            " first 4 characters"
+        )
 
     async def work(system: System) -> str:
         found = [
             each
             async for each in system.listing.open_sessions()
-            if each.stored.uid.hex().startswith(session.lower())
+            if each.stored.uid.hex().startswith(beginning)
         ]
         if len(found) != 1:
             raise Refused(
@@ -119,9 +137,10 @@ def jobs(
     """List the live enforcement jobs, and the last that happened to any."""
 
     async def work(system: System) -> Jobs:
-        live = await job_views(system, limit=LISTED)
+        live = await job_views(system, limit=ALL)
         async with (await system.pool()).acquire() as conn:
-            return Jobs(live, await enforcement(conn, limit=limit))
+            events = await enforcement(conn, limit=limit)
+        return Jobs(live, [event_view(event) for event in events])
 
     found = run(config, work)
     if as_json:
@@ -129,7 +148,7 @@ def jobs(
         return
     print_table(
         f"Live jobs: {len(found.live)}",
-        ("session", "account", "NAS", "cause", "state", "sent", "due", "result"),
+        ("session", "account", "NAS", "cause", "state", "sent", "due (UTC)", "result"),
         [
             (
                 job.session,
@@ -138,33 +157,26 @@ def jobs(
                 job.cause,
                 job.state,
                 job.transmissions,
-                _time(job.due_ms),
-                _result(job.result, job.error_cause),
+                moment(job.due_at),
+                job.result,
             )
             for job in found.live
         ],
     )
     print_table(
-        "Events, newest first (from the ledger's side)",
-        ("at", "session", "account", "cause", "event", "sent", "result"),
+        f"Events, the newest {limit} at most",
+        ("at (UTC)", "session", "account", "NAS", "cause", "event", "sent", "result"),
         [
             (
-                event.at.strftime("%Y-%m-%d %H:%M:%S"),
-                event.session_uid.hex,
+                moment(event.at),
+                event.session,
                 event.account,
+                event.nas,
                 event.cause,
                 event.event,
-                event.attempts,
-                _result(event.result, event.error_cause),
+                event.transmissions,
+                event.result,
             )
             for event in found.events
         ],
     )
-
-
-def _time(ms: int) -> str:
-    return datetime.fromtimestamp(ms / 1000, UTC).strftime("%Y-%m-%d %H:%M:%S")
-
-
-def _result(result: str, error_cause: int) -> str:
-    return f"{result} (Error-Cause {error_cause})" if error_cause else result

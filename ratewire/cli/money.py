@@ -12,17 +12,38 @@ from billing.accounts.money import Receipt
 from billing.ledger.statement import StatementRow, statement
 from billing.rebuild.run import Rebuilt, rebuild
 from billing.reconcile.run import Reconciliation, reconcile
-from ratewire.cli.faults import Refused
 from ratewire.cli.running import (
     ConfigOption,
     JsonOption,
+    Refused,
     actor,
+    bring,
+    moment,
     print_json,
     print_table,
     run,
+    warn,
 )
 from ratewire.wiring import PARTITION, System, now
 from rating.money import format_micros, parse_amount
+
+
+class ToppedUp(msgspec.Struct, frozen=True):
+    """What a top-up did, and the account's money after it, in micros.
+
+    `repeated`: the key had been used, so nothing was done now. The balance, what is reserved and
+    what is available are the store's; None where it does not have the top-up yet (and where what is
+    available has no bound).
+    """
+
+    account: str
+    currency: str
+    amount_micros: int
+    transaction_id: int
+    repeated: bool
+    balance_micros: int | None
+    reserved_micros: int | None
+    available_micros: int | None
 
 
 class BalanceView(msgspec.Struct, frozen=True):
@@ -64,20 +85,43 @@ def topup(
     """Top an account up. Its running sessions go on at once."""
     micros = parse_amount(amount)
 
-    async def work(system: System) -> tuple[Receipt, BalanceView]:
+    async def work(system: System) -> ToppedUp:
         async with (await system.pool()).acquire() as conn:
             receipt = await money.top_up(conn, account, micros, key=key, actor=actor(), now=now())
-        await (await system.relay()).drain([account])
-        return receipt, await balance_view(system, account)
+            currency = (await accounts.get(conn, account)).currency
+        return await _topped_up(system, receipt, currency)
 
-    receipt, view = run(config, work)
+    done = run(config, work)
     if as_json:
-        print_json({"receipt": receipt, "balance": view})
+        print_json(done)
         return
-    done = "was topped up before" if receipt.repeated else "is topped up"
-    print(
-        f"account {account} {done} with {format_micros(micros, view.currency)} {view.currency};"
-        f" balance {format_micros(view.balance_micros, view.currency)}"
+    amount_text = f"{format_micros(micros, done.currency)} {done.currency}"
+    balance_text = (
+        "the store does not have it yet"
+        if done.balance_micros is None
+        else f"balance {format_micros(done.balance_micros, done.currency)} {done.currency}"
+    )
+    if done.repeated:
+        print(f"{account} was topped up with {amount_text} under this key before; {balance_text}")
+    else:
+        print(f"{account} is topped up with {amount_text}; {balance_text}")
+
+
+async def _topped_up(system: System, receipt: Receipt, currency: str) -> ToppedUp:
+    """Bring a top-up to the store, and tell what came of it."""
+    live = None
+    if await bring(system, receipt.account):
+        [audit] = await system.stream.inspect([receipt.account])
+        live = None if audit is None else audit.account
+    return ToppedUp(
+        account=receipt.account,
+        currency=currency,
+        amount_micros=receipt.amount_micros,
+        transaction_id=receipt.transaction_id,
+        repeated=receipt.repeated,
+        balance_micros=None if live is None else live.balance,
+        reserved_micros=None if live is None else live.reserved,
+        available_micros=None if live is None else live.available,
     )
 
 
@@ -109,6 +153,7 @@ async def balance_view(system: System, account: str) -> BalanceView:
         known: BillingAccount = await accounts.get(conn, account)
     [audit] = await system.stream.inspect([account])
     if audit is None:
+        await system.stream.books()  # raises StoreEmpty where they are lost
         raise Refused(f"account {account} is on its way to the store; see `reconcile`")
     live = audit.account
     return BalanceView(
@@ -138,17 +183,17 @@ def ledger(
             await accounts.get(conn, account)
             return await statement(conn, account, limit=limit)
 
-    rows = run(config, work)
+    rows = run(config, work, store=False)
     if as_json:
         print_json(rows)
         return
     print_table(
         f"Ledger of {account}",
-        ("transaction", "posted", "kind", "amount", "balance", "by", "description"),
+        ("transaction", "posted (UTC)", "kind", "amount", "balance", "by", "description"),
         [
             (
                 row.transaction_id,
-                row.posted_at.strftime("%Y-%m-%d %H:%M:%S"),
+                moment(row.posted_at),
                 row.kind.value,
                 format_micros(row.amount_micros, row.currency),
                 format_micros(row.balance_micros, row.currency),
@@ -194,6 +239,16 @@ def print_reconciliation(found: Reconciliation) -> None:
             f" store {account.store_balance_micros}, ledger {account.ledger_balance_micros},"
             f" reserved {account.reserved_micros}, held {account.held_micros}"
         )
+    if found.unknown_accounts:
+        print(
+            f"  the store holds {found.unknown_accounts} accounts that the database does not know"
+        )
+    for currency, micros in found.ledger_remainders_micros.items():
+        print(f"  the ledger does not sum to zero: {micros} micros of {currency} remain")
+    if found.totals_drift_micros:
+        print(f"  the store's totals are {found.totals_drift_micros} micros from their accounts")
+    if found.unreadable_entries:
+        print(f"  {found.unreadable_entries} entries of the stream cannot be read: to be parked")
 
 
 def rebuild_balances(config: ConfigOption = None, as_json: JsonOption = False) -> None:
@@ -218,4 +273,4 @@ def rebuild_balances(config: ConfigOption = None, as_json: JsonOption = False) -
         f" {rebuilt.settled_entries} entries settled before, {rebuilt.parked_items} parked"
     )
     if rebuilt.lost:
-        print(f"warning: {rebuilt.lost}")
+        warn(rebuilt.lost)

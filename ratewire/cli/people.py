@@ -1,6 +1,8 @@
 """account, subscriber, import: who is served."""
 
+import asyncio
 import sys
+from collections.abc import Callable
 from pathlib import Path
 from typing import Annotated
 
@@ -10,19 +12,26 @@ from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeElapsedCo
 
 from billing.accounts import register as accounts
 from billing.accounts.account import BillingAccount, PaymentMode
+from billing.outbox.waiting import waiting
 from billing.subscribers import register as subscribers
 from billing.subscribers.bulk_import import Imported, import_file
-from ratewire.cli.faults import Refused
 from ratewire.cli.running import (
     ConfigOption,
     JsonOption,
     actor,
+    bring,
     print_json,
     run,
     secret_value,
+    warn,
 )
 from ratewire.wiring import System, now
 from rating.money import format_micros, parse_amount
+
+#: How often it is looked how much of an import the store has.
+LOOK_S = 0.5
+
+_BRINGING = "bringing to the store"
 
 
 def register(app: typer.Typer) -> None:
@@ -60,7 +69,7 @@ def account_create(
             made = await accounts.create(
                 conn, account, currency, mode, credit_limit_micros=limit, now=now()
             )
-        await (await system.relay()).drain([account])
+        await bring(system, account)
         return made
 
     made = run(config, work)
@@ -94,7 +103,7 @@ def subscriber_add(
                 password=sealed,
                 now=now(),
             )
-        await (await system.relay()).drain([account])
+        await bring(system, account)
 
     run(config, work)
     if as_json:
@@ -110,7 +119,7 @@ def subscriber_remove(username: str, config: ConfigOption = None) -> None:
         async with (await system.pool()).acquire() as conn:
             entry = await subscribers.get(conn, username)
             await subscribers.remove(conn, username, now=now())
-        await (await system.relay()).drain([entry.account])
+        await bring(system, entry.account)
 
     run(config, work)
     print(f"subscriber {username} is removed")
@@ -124,32 +133,23 @@ def import_subscribers(
     as_json: JsonOption = False,
 ) -> None:
     """Import subscribers with accounts and top-ups: all of the file or, with any fault, none."""
-    if not file.is_file():
-        raise Refused(f"{file}: there is no such file")
-    console = Console(file=sys.stderr)
-    bar = Progress(
-        TextColumn("{task.description}"),
-        BarColumn(),
-        TextColumn("{task.completed:,}/{task.total:,}"),
-        TimeElapsedColumn(),
-        console=console,
-        disable=not console.is_terminal,
-    )
+    bars = _Bars()
 
     async def work(system: System) -> Imported:
-        with bar:
-            tasks: dict[str, TaskID] = {}
-
-            def progress(stage: str, done: int, of: int) -> None:
-                if stage not in tasks:
-                    tasks[stage] = bar.add_task(stage, total=of)
-                bar.update(tasks[stage], completed=done, total=of)
-
-            async with (await system.pool()).acquire() as conn:
-                imported = await import_file(
-                    conn, system.keyring, file, actor=actor(), now=now(), progress=progress
-                )
-            await (await system.relay()).drain()
+        with bars:
+            try:
+                async with (await system.pool()).acquire() as conn:
+                    imported = await import_file(
+                        conn, system.keyring, file, actor=actor(), now=now(), progress=bars.show
+                    )
+            except asyncio.CancelledError:
+                warn("nothing was imported")
+                raise
+            try:
+                await _bring_all(system, imported, bars.show)
+            except asyncio.CancelledError:
+                warn("all is imported; what has not reached the store yet, 'ratewire serve' brings")
+                raise
             return imported
 
     imported = run(config, work)
@@ -164,3 +164,54 @@ def import_subscribers(
         f"imported {imported.subscribers:,} subscribers, {imported.accounts_created:,} new"
         f" accounts, {imported.topups:,} top-ups ({sums or 'none'})"
     )
+
+
+class _Bars:
+    """A progress bar for each stage, on standard error if that is a terminal."""
+
+    def __init__(self) -> None:
+        console = Console(file=sys.stderr)
+        self._progress = Progress(
+            TextColumn("{task.description:21}"),
+            BarColumn(),
+            TextColumn("{task.completed:,}/{task.total:,}"),
+            TimeElapsedColumn(),
+            console=console,
+            disable=not console.is_terminal,
+        )
+        self._stages: dict[str, TaskID] = {}
+
+    def __enter__(self) -> None:
+        self._progress.start()
+
+    def __exit__(self, *_: object) -> None:
+        self._progress.stop()
+
+    def show(self, stage: str, done: int, of: int) -> None:
+        """Show how much of a stage is done."""
+        if stage not in self._stages:
+            self._stages[stage] = self._progress.add_task(stage)
+        self._progress.update(self._stages[stage], completed=done, total=of or done)
+
+
+async def _bring_all(
+    system: System, imported: Imported, progress: Callable[[str, int, int], None]
+) -> None:
+    """Bring an import to the store, and show how far it is."""
+    movements = imported.accounts_created + imported.subscribers + imported.topups
+
+    async def look() -> None:
+        async with (await system.pool()).acquire() as conn:
+            while True:
+                left = min((await waiting(conn)).movements, movements)
+                progress(_BRINGING, movements - left, movements)
+                await asyncio.sleep(LOOK_S)
+
+    looking = asyncio.create_task(look())
+    try:
+        if await bring(system):
+            progress(_BRINGING, movements, movements)
+    finally:
+        looking.cancel()
+        # It is only for show: that it failed is no matter.
+        await asyncio.gather(looking, return_exceptions=True)

@@ -7,7 +7,7 @@ import typer
 from billing.review.listings import UnratedSession
 from billing.review.listings import unrated as list_unrated
 from billing.sessions.usage import Usage, UsageReport, report
-from ratewire.cli.running import ConfigOption, JsonOption, print_json, print_table, run
+from ratewire.cli.running import ConfigOption, JsonOption, moment, print_json, print_table, run
 from ratewire.wiring import System
 
 
@@ -28,7 +28,7 @@ def usage(
         async with (await system.pool()).acquire() as conn:
             return await report(conn, user)
 
-    found = run(config, work)
+    found = run(config, work, store=False)
     if as_json:
         print_json(found)
         return
@@ -60,13 +60,23 @@ def unrated(
         async with (await system.pool()).acquire() as conn:
             return await list_unrated(conn, username=user, limit=limit)
 
-    found = run(config, work)
+    found = run(config, work, store=False)
     if as_json:
         print_json(found)
         return
     print_table(
         f"Unrated sessions: {len(found)}",
-        ("user", "reason", "NAS", "Acct-Session-Id", "records", "seconds", "in", "out", "last"),
+        (
+            "user",
+            "reason",
+            "NAS",
+            "Acct-Session-Id",
+            "records",
+            "seconds",
+            "in",
+            "out",
+            "last (UTC)",
+        ),
         [
             (
                 each.username,
@@ -77,7 +87,7 @@ def unrated(
                 each.seconds,
                 each.octets_in,
                 each.octets_out,
-                each.last_at.strftime("%Y-%m-%d %H:%M:%S"),
+                moment(each.last_at),
             )
             for each in found
         ],

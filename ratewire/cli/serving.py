@@ -1,15 +1,17 @@
-"""serve, demo, simulate, migrate, check."""
+"""serve: the system at work."""
 
 import asyncio
+from collections.abc import Coroutine, Sequence
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 import uvloop
 
+from config.settings import Settings
 from ratewire import logs
-from ratewire.cli.faults import Refused
-from ratewire.cli.running import ConfigOption, settings_of
+from ratewire.cli.running import ConfigOption, Refused, settings_of
+from ratewire.ports import Port, in_use, ports_of
 from ratewire.preparation import prepare
 from ratewire.roles import leaf
 from ratewire.roles.leaf import Role
@@ -35,20 +37,35 @@ def serve(
 ) -> None:
     """Serve: RADIUS in, money reserved, charged and settled, sessions cut. Ctrl-C drains."""
     settings = settings_of(config)
-    roles = role or list(Role)
+    roles = list(dict.fromkeys(role or Role))
+    if workers is not None and Role.LISTENER not in roles:
+        raise Refused("--workers is a number of listeners; allowed is with the role listener")
     if slot is not None:
         if len(roles) != 1 or settings.store.url is None or settings.database.url is None:
             raise Refused("--slot is for one role on servers that are configured")
         logs.configure(settings.log.level, settings.log.format, role=f"{roles[0].value}-{slot}")
         urls = Urls(settings.store.url, settings.database.url)
-        uvloop.run(leaf.run(settings, urls, roles[0], slot, parent))
+        _do_role(leaf.run(settings, urls, roles[0], slot, parent), ports_of(settings, roles))
         return
     logs.configure(settings.log.level, settings.log.format, role="supervisor")
-    asyncio.run(_supervise(config, roles, workers))
+    asyncio.run(_supervise(settings, config, roles, workers))
 
 
-async def _supervise(config: Path | None, roles: list[Role], workers: int | None) -> None:
-    settings = settings_of(config)
+def _do_role(role: Coroutine[Any, Any, None], ports: Sequence[Port]) -> None:
+    """Run a role to its end. Raises PortError if it cannot have its ports."""
+    try:
+        uvloop.run(role)
+    except OSError:
+        # The kernel does not say which port it was, nor the setting.
+        in_use(ports)
+        raise
+
+
+async def _supervise(
+    settings: Settings, config: Path | None, roles: list[Role], workers: int | None
+) -> None:
+    # Other processes of this user may serve them as well; those of anybody else are in the way.
+    in_use(ports_of(settings, roles))
     stop = stop_on_signals()
     async with servers(settings) as (urls, embedded):
         system = System(settings, urls)

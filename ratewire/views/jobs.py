@@ -1,5 +1,7 @@
 """Live enforcement jobs, as people see them."""
 
+from datetime import UTC, datetime
+
 import msgspec
 
 from balances.keys import parts_of
@@ -7,7 +9,7 @@ from ratewire.wiring import System
 
 
 class JobView(msgspec.Struct, frozen=True):
-    """One live job; times are Unix milliseconds. `session` is the session it is to end."""
+    """One live job; `session` is the session it is to end."""
 
     session: str
     account: str
@@ -15,8 +17,8 @@ class JobView(msgspec.Struct, frozen=True):
     nas: str
     cause: str
     state: str
-    due_ms: int
-    created_ms: int
+    due_at: datetime
+    created_at: datetime
     transmissions: int
     result: str
     error_cause: int
@@ -35,11 +37,15 @@ async def job_views(system: System, *, limit: int) -> list[JobView]:
                 nas=nas,
                 cause=job.cause,
                 state=job.state,
-                due_ms=job.due_ms,
-                created_ms=job.created_ms,
+                due_at=_moment(job.due_ms),
+                created_at=_moment(job.created_ms),
                 transmissions=job.attempts,
                 result=job.result,
                 error_cause=job.error_cause,
             )
         )
     return views
+
+
+def _moment(ms: int) -> datetime:
+    return datetime.fromtimestamp(ms / 1000, UTC)

@@ -1,5 +1,7 @@
 """Open sessions, as people see them."""
 
+from datetime import UTC, datetime
+
 import msgspec
 
 from balances.keys import parts_of
@@ -9,10 +11,7 @@ from ratewire.wiring import System
 
 
 class SessionView(msgspec.Struct, frozen=True):
-    """One open session. `session` names it for `session disconnect`; times are Unix seconds.
-
-    Counters are as they are charged so far.
-    """
+    """One open session, as it is charged so far. `session` names it for `session disconnect`."""
 
     session: str
     user: str
@@ -21,8 +20,8 @@ class SessionView(msgspec.Struct, frozen=True):
     nas: str
     acct_session_id: str
     address: str | None
-    started: int
-    last_report: int
+    started_at: datetime
+    last_report_at: datetime
     seconds: int
     octets_in: int
     octets_out: int
@@ -30,6 +29,11 @@ class SessionView(msgspec.Struct, frozen=True):
     reserved_micros: int
     currency: str
     cutting: bool
+
+    @property
+    def last_report(self) -> int:
+        """Unix seconds, to compute with."""
+        return int(self.last_report_at.timestamp())
 
 
 def view_of(key: str, stored: StoredSession) -> SessionView:
@@ -45,8 +49,8 @@ def view_of(key: str, stored: StoredSession) -> SessionView:
         nas=identity.nas,
         acct_session_id=parts_of(key)[1],
         address=identity.framed_ip or identity.framed_ipv6_prefix,
-        started=state.meter.started,
-        last_report=state.reported_ms // 1000,
+        started_at=datetime.fromtimestamp(state.meter.started, UTC),
+        last_report_at=datetime.fromtimestamp(state.reported_ms / 1000, UTC),
         seconds=used.seconds,
         octets_in=used.octets_in,
         octets_out=used.octets_out,
@@ -64,9 +68,13 @@ async def session_views(system: System, *, user: str | None, limit: int) -> list
         walk = system.listing.open_sessions()
     else:
         [found] = (await system.store.read([Lookup("", "", user)])).found
-        if found.subscriber is None:
-            return []
-        walk = system.listing.of_account(found.subscriber.account)
+        # Sessions of a subscriber that was removed go on until they end.
+        subscriber = found.subscriber
+        walk = (
+            system.listing.open_sessions()
+            if subscriber is None
+            else system.listing.of_account(subscriber.account)
+        )
     async for each in walk:
         view = view_of(each.session, each.stored)
         if user is None or view.user == user:
