@@ -117,7 +117,13 @@ async def _start(server: Server, programs: Programs, lock: FileLock) -> ProcessI
     output = open_private_file(server.output_path, os.O_WRONLY | os.O_TRUNC)
     try:
         argv = [str(server.program(programs)), *server.arguments()]
-        return start_detached(argv, server.place.user, output=output, inherited=lock.fileno())
+        return start_detached(
+            argv,
+            server.place.user,
+            output=output,
+            inherited=lock.fileno(),
+            environment=server.environment,
+        )
     finally:
         os.close(output)
 

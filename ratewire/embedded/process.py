@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import os
 import subprocess
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import msgspec
@@ -114,12 +114,18 @@ def effective_uid(pid: int) -> int | None:
 
 
 def start_detached(
-    argv: Sequence[str], user: ServerUser, *, output: int, inherited: int
+    argv: Sequence[str],
+    user: ServerUser,
+    *,
+    output: int,
+    inherited: int,
+    environment: Mapping[str, str],
 ) -> ProcessIdentity | None:
     """Start `argv` as `user` in a session of its own, to outlive us; None if it ended at once.
 
     `output` is the descriptor for its standard output and errors, `inherited` one more that it
-    keeps. Ctrl-C in our terminal does not reach it, nor does our death.
+    keeps; `environment` is added to the servers' common one. Ctrl-C in our terminal does not reach
+    it, nor does our death.
     Raises OSError when it cannot be executed.
     """
     process = subprocess.Popen(  # noqa: S603 - argv is ours, no shell
@@ -129,7 +135,7 @@ def start_detached(
         stderr=output,
         pass_fds=(inherited,),
         cwd="/",
-        env=child_environment(os.environ),
+        env=child_environment(os.environ) | dict(environment),
         start_new_session=True,
         umask=0o077,
         user=None if user.is_self else user.uid,

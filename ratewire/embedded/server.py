@@ -7,7 +7,7 @@ import contextlib
 import enum
 import signal
 from abc import ABC, abstractmethod
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Mapping
 from pathlib import Path
 
 from ratewire.embedded import logs
@@ -40,6 +40,8 @@ class Server(ABC):
     name: str
     program_name: str
     stop_signal: signal.Signals
+    environment: Mapping[str, str] = {}
+    """What it needs beside the servers' common environment."""
 
     def __init__(self, place: Place, run_directory: Path) -> None:
         """`run_directory` is where its socket is or will be."""

@@ -33,7 +33,10 @@ def free_pid() -> int:
 
 def start(argv: list[str], user: ServerUser = OURSELVES) -> ProcessIdentity:
     with Path(os.devnull).open("r+b", buffering=0) as null:
-        identity = start_detached(argv, user, output=null.fileno(), inherited=null.fileno())
+        descriptor = null.fileno()
+        identity = start_detached(
+            argv, user, output=descriptor, inherited=descriptor, environment={}
+        )
     assert identity is not None
     return identity
 
@@ -91,18 +94,21 @@ def test_a_detached_process_has_its_own_session_directory_and_descriptors(
 ) -> None:
     """It keeps the descriptor that it was given, and none else."""
     with (tmp_path / "output").open("wb") as output, (tmp_path / "lock").open("wb") as lock:
-        script = "id -u; pwd; umask; ls /proc/$$/fd; cut -d' ' -f1,6 /proc/$$/stat"
+        script = "id -u; pwd; umask; echo $TZ$X; ls /proc/$$/fd; cut -d' ' -f1,6 /proc/$$/stat"
         process = start_detached(
             ["/bin/sh", "-c", script],
             server_user,
             output=output.fileno(),
             inherited=lock.fileno(),
+            environment={"X": "+1"},
         )
         assert process is not None
         os.waitpid(process.pid, 0)
         expected = [0, 1, 2, lock.fileno()]
-    uid, directory, umask, *descriptors, session = (tmp_path / "output").read_text().splitlines()
+    words = (tmp_path / "output").read_text().splitlines()
+    uid, directory, umask, environment, *descriptors, session = words
     assert (uid, directory, umask) == (str(server_user.uid), "/", "0077")
+    assert environment == "UTC+1"
     assert sorted(map(int, descriptors)) == expected
     assert session == f"{process.pid} {process.pid}"
 
