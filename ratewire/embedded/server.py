@@ -9,6 +9,7 @@ import signal
 from abc import ABC, abstractmethod
 from collections.abc import AsyncGenerator, Mapping
 from pathlib import Path
+from typing import ClassVar
 
 from ratewire.embedded import logs
 from ratewire.embedded.place import Place
@@ -40,7 +41,7 @@ class Server(ABC):
     name: str
     program_name: str
     stop_signal: signal.Signals
-    environment: Mapping[str, str] = {}
+    environment: ClassVar[Mapping[str, str]] = {}
     """What it needs beside the servers' common environment."""
 
     def __init__(self, place: Place, run_directory: Path) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import signal
 from asyncio import timeout
+from collections.abc import Mapping
 from pathlib import Path
 from typing import ClassVar
 
@@ -29,9 +30,9 @@ class Valkey(Server):
     stop_signal = signal.SIGTERM
 
     # A commit is a command of a hundred kilobytes, and makes as many small objects as it has
-    # arguments. With its usual bounds glibc's malloc gives their memory back and fetches it anew for
-    # each: a tenth of what a record costs the store (`python -m bench.stages`).
-    environment: ClassVar = {
+    # arguments. With its usual bounds glibc's malloc gives their memory back and fetches it anew
+    # for each: a tenth of what a record costs the store (`python -m bench.stages`).
+    environment: ClassVar[Mapping[str, str]] = {
         "GLIBC_TUNABLES": ":".join(
             (
                 f"glibc.malloc.mmap_threshold={32 << 20}",
