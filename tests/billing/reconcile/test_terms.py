@@ -98,4 +98,5 @@ def test_a_drift_can_be_sent() -> None:
         "unsettled_micros": 0,
         "reserved_micros": 0,
         "held_micros": 0,
+        "parked_micros": 0,
     }
