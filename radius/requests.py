@@ -22,7 +22,9 @@ class DynamicRequest(msgspec.Struct, frozen=True):
 
     code: int
     attributes: dict[str, list[Any]]
-    """Decoded values by attribute name; unknown attributes are left out."""
+    """Decoded values by attribute name."""
+    has_unknown: bool
+    """Whether there are others, which the dictionary does not know."""
 
 
 def accounting_request(
@@ -67,9 +69,14 @@ def read_dynamic_request(datagram: bytes, *, secret: bytes) -> DynamicRequest | 
         return None
     if request.message_authenticator and not request.verify_message_authenticator():
         return None
-    names = [name for name in cast(list[object], request.keys()) if isinstance(name, str)]
+    keys = cast(list[object], request.keys())
+    names = [key for key in keys if isinstance(key, str)]
     try:
-        return DynamicRequest(request.code, {name: list(request[name]) for name in names})
+        return DynamicRequest(
+            request.code,
+            {name: list(request[name]) for name in names},
+            has_unknown=len(names) < len(keys),
+        )
     except ValueError:  # a value whose length its type does not allow
         return None
 

@@ -10,19 +10,23 @@ import enum
 import hashlib
 import heapq
 from collections import OrderedDict, deque
-from collections.abc import Mapping
 from random import Random
 
 import msgspec
 
 from radius.packet import Code
 from radius.records import AcctStatus
-from radius.requests import Value, accounting_request
+from radius.requests import Attributes, accounting_request
 
-#: RFC 5080, section 2.2.1: IRT, MRT and the part of them that is random.
+#: RFC 5080, section 2.2.1: IRT, MRT and the part of them that is random. The MRT of 0 that
+#: it recommends for accounting lets intervals grow without end; a simulation wants to see its end.
 FIRST_RETRY_S, LONGEST_RETRY_S, JITTER = 2.0, 16.0, 0.1
 
 OUTSTANDING = 256
+
+#: An identifier's late replies are known for so many of its former requests: at thousands of
+#: requests a second an identifier is used again several times while a datagram takes a detour.
+FORMER = 8
 
 #: Of so many answers the times are kept until somebody asks for them.
 _TIMES_KEPT = 20_000
@@ -44,7 +48,7 @@ class Report(msgspec.Struct, frozen=True):
 
     status: AcctStatus
     session_id: str
-    attributes: Mapping[str, Value]
+    attributes: Attributes
     at: float
     octets_in: int = 0
     octets_out: int = 0
@@ -83,7 +87,7 @@ class Reply(enum.Enum):
     LATE = "late"
     """Genuine, but nobody waits: its request was answered, superseded or sent anew before."""
     BAD = "bad"
-    """Not genuine: no code 5, an identifier never used, or a wrong Response Authenticator."""
+    """Not genuine: no code 5, or a Response Authenticator for no request of its identifier."""
 
 
 class _Request(msgspec.Struct):
@@ -112,7 +116,7 @@ class Accounting:
         self._tally = tally
         self._delay_time = delay_time
         self._outstanding: dict[int, _Request] = {}
-        self._former: dict[int, _Request] = {}
+        self._former: dict[int, deque[tuple[bytes, Report]]] = {}
         self._interims: dict[str, int] = {}
         self._queue: OrderedDict[tuple[str, AcctStatus], Report] = OrderedDict()
         self._retries: list[tuple[float, int, int]] = []
@@ -128,7 +132,8 @@ class Accounting:
         """Take a report in; it waits if all identifiers are in use."""
         self._count(report.status)
         if report.status in (AcctStatus.INTERIM, AcctStatus.STOP):
-            self._supersede_interim(report.session_id)
+            self._supersede_interim(report)
+        # An interim report takes the place of the one before in the queue, too.
         self._queue[report.session_id, report.status] = report
         return self._send_queued(now)
 
@@ -136,18 +141,18 @@ class Accounting:
         """Take a datagram from the server; say what it was, and what can be sent now."""
         identifier = datagram[1] if len(datagram) >= 20 else -1
         request = self._outstanding.get(identifier)
-        if request is not None and is_answer(request.octets, datagram, self._secret):
+        if request is not None and is_answer(request.octets[:20], datagram, self._secret):
             self._release(identifier)
             self._tally.acknowledged += 1
             self._tally.answer_times.append(now - request.first_at)
             self._note(request.report)
             return Reply.ANSWER, self._send_queued(now)
-        former = self._former.get(identifier)
-        if former is not None and is_answer(former.octets, datagram, self._secret):
-            # Whether anybody waits for it or not: it says that the record is kept.
-            self._tally.late_replies += 1
-            self._note(former.report)
-            return Reply.LATE, []
+        for header, report in self._former.get(identifier, ()):
+            if is_answer(header, datagram, self._secret):
+                # Whether anybody waits for it or not: it says that the record is kept.
+                self._tally.late_replies += 1
+                self._note(report)
+                return Reply.LATE, []
         self._tally.bad_replies += 1
         return Reply.BAD, []
 
@@ -182,13 +187,16 @@ class Accounting:
             case _:
                 self._tally.others += 1
 
-    def _supersede_interim(self, session_id: str) -> None:
-        identifier = self._interims.get(session_id)
+    def _supersede_interim(self, by: Report) -> None:
+        identifier = self._interims.get(by.session_id)
+        queued = (by.session_id, AcctStatus.INTERIM)
         if identifier is not None:
             self._release(identifier)
             self._tally.superseded += 1
-        elif self._queue.pop((session_id, AcctStatus.INTERIM), None) is not None:
+        elif queued in self._queue:
             self._tally.superseded += 1
+            if by.status is AcctStatus.STOP:
+                del self._queue[queued]
 
     def _send_queued(self, now: float) -> list[bytes]:
         out: list[bytes] = []
@@ -242,9 +250,11 @@ class Accounting:
         return self._random.uniform(-JITTER, JITTER)
 
     def _release(self, identifier: int) -> None:
-        """Free an identifier, and keep its request to know late replies to it."""
+        """Free an identifier, and keep of its request what tells late replies to it."""
         request = self._outstanding.pop(identifier)
-        self._former[identifier] = request
+        kept = msgspec.structs.replace(request.report, attributes={})
+        former = self._former.setdefault(identifier, deque(maxlen=FORMER))
+        former.appendleft((request.octets[:20], kept))
         if self._interims.get(request.report.session_id) == identifier:
             del self._interims[request.report.session_id]
 
@@ -262,15 +272,16 @@ class Accounting:
         known.seconds = max(known.seconds, report.seconds)
 
 
-def is_answer(request: bytes, reply: bytes, secret: bytes) -> bool:
-    """Whether a datagram is a genuine Accounting-Response to a request (RFC 2866, section 3).
+def is_answer(header: bytes, reply: bytes, secret: bytes) -> bool:
+    """Whether a datagram is a genuine Accounting-Response (RFC 2866, section 3).
 
-    Written anew rather than taken from `radius`, which made the reply.
+    `header` is the request's: its first 20 octets. Written anew rather than taken from `radius`,
+    which made the reply.
     """
-    if len(reply) < 20 or reply[0] != Code.ACCOUNTING_RESPONSE or reply[1] != request[1]:
+    if len(reply) < 20 or reply[0] != Code.ACCOUNTING_RESPONSE or reply[1] != header[1]:
         return False
     length = int.from_bytes(reply[2:4])
     if not 20 <= length <= len(reply):
         return False
-    signed = reply[:4] + request[4:20] + reply[20:length] + secret
+    signed = reply[:4] + header[4:] + reply[20:length] + secret
     return hashlib.md5(signed, usedforsecurity=False).digest() == reply[4:20]

@@ -11,7 +11,7 @@ from random import Random
 import msgspec
 
 from radius.records import AcctStatus
-from radius.requests import Value
+from radius.requests import Attributes, Value
 from ratewire.fleet.accounting import Accounting, Acknowledged, Report, Tally
 from ratewire.fleet.obedience import Change, Obedience, Told
 from ratewire.fleet.subscriber import LiveSession, Subscriber
@@ -61,11 +61,15 @@ class Site(msgspec.Struct, frozen=True):
 
 
 class _Up(msgspec.Struct):
-    """A session with what all its reports have in common, and what was acknowledged of it."""
+    """A session with what all its reports have in common, and what was acknowledged of it.
+
+    `reports_at` is when the next interim report is due.
+    """
 
     session: LiveSession
-    attributes: dict[str, Value]
+    attributes: dict[str, Value | Sequence[Value]]
     acknowledged: Acknowledged
+    reports_at: float = 0.0
 
 
 class Nas:
@@ -159,9 +163,11 @@ class Nas:
             return told, []
         self._obedient.disconnects_obeyed += 1
         up = self._up[told.obeyed.session.subscriber.name]
+        if told.obeyed.classes:
+            up.attributes["Class"] = list(told.obeyed.classes)
         if told.obeyed.change is not None:
             self._obedient.changes += 1
-            self._change(up.session, told.obeyed.change, now)
+            self._change(up, told.obeyed.change, now)
             return told, []
         up.session.cut = True
         return told, self._log_out(up, now, ADMIN_RESET)
@@ -173,7 +179,7 @@ class Nas:
         if now >= up.session.ends:
             cause = SESSION_TIMEOUT if up.session.cut else USER_REQUEST
             return self._log_out(up, now, cause)
-        self._plan_report(up.session, now)
+        self._plan_report(up, now)
         return self._report(up, AcctStatus.INTERIM, now)
 
     def _log_in(self, subscriber: Subscriber, now: float) -> list[bytes]:
@@ -181,14 +187,14 @@ class Nas:
         habit = subscriber.habit
         session = LiveSession(
             subscriber=subscriber,
-            session_id=f"{self.site.boot:08x}-{self.site.number:03x}-{self._begun:06x}",
+            session_id=f"{self.site.boot:x}-{self.site.number:03x}-{self._begun:06x}",
             began=now,
             ends=now + habit.online,
             down=habit.down,
             up=habit.up,
             counted=now,
         )
-        attributes: dict[str, Value] = {
+        attributes: dict[str, Value | Sequence[Value]] = {
             "User-Name": subscriber.name,
             "NAS-Identifier": self.site.name,
             "NAS-IP-Address": self.site.address,
@@ -202,7 +208,7 @@ class Nas:
         self._up[subscriber.name] = up
         self._sessions[session.session_id] = session
         # The first report comes early, and for each at another moment of the interval.
-        self._plan_report(session, now, part=subscriber.random.uniform(0.3, 1.0))
+        self._plan_report(up, now, part=subscriber.random.uniform(0.3, 1.0))
         return self._report(up, AcctStatus.START, now)
 
     def _log_out(self, up: _Up, now: float, cause: int) -> list[bytes]:
@@ -217,7 +223,8 @@ class Nas:
         up.attributes["Acct-Terminate-Cause"] = cause
         return self._report(up, AcctStatus.STOP, now)
 
-    def _change(self, session: LiveSession, change: Change, now: float) -> None:
+    def _change(self, up: _Up, change: Change, now: float) -> None:
+        session = up.session
         session.count(now)
         if change.down is not None and change.up is not None:
             session.down = min(session.subscriber.habit.down, change.down)
@@ -225,24 +232,23 @@ class Nas:
         if change.timeout_s is not None:
             session.cut = True
             session.ends = now + change.timeout_s
-            self._plan_report(session, now)
+            self._plan(min(session.ends, up.reports_at), session.subscriber)
 
     def _plan(self, at: float, subscriber: Subscriber) -> None:
         self._order += 1
         self._newest[subscriber.name] = self._order
         heapq.heappush(self._agenda, (at, self._order, subscriber))
 
-    def _plan_report(self, session: LiveSession, now: float, *, part: float = 1.0) -> None:
-        jitter = self._conduct.jitter
-        interval = (
-            self._conduct.interim * part * session.subscriber.random.uniform(1 - jitter, 1 + jitter)
-        )
-        self._plan(min(session.ends, now + interval), session.subscriber)
+    def _plan_report(self, up: _Up, now: float, *, part: float = 1.0) -> None:
+        subscriber, jitter = up.session.subscriber, self._conduct.jitter
+        interval = self._conduct.interim * part * subscriber.random.uniform(1 - jitter, 1 + jitter)
+        up.reports_at = now + interval
+        self._plan(min(up.session.ends, up.reports_at), subscriber)
 
     def _report(self, up: _Up, status: AcctStatus, now: float) -> list[bytes]:
         session = up.session
         session.count(now)
-        attributes: dict[str, Value] = {
+        attributes: dict[str, Value | Sequence[Value]] = {
             "Acct-Status-Type": int(status),
             **up.attributes,
             "Event-Timestamp": int(now),
@@ -272,7 +278,7 @@ class Nas:
 
     def _tell_of_itself(self, status: AcctStatus, now: float) -> list[bytes]:
         """Accounting-On or -Off, with its time: the On may arrive after the first Starts."""
-        attributes: dict[str, Value] = {
+        attributes: Attributes = {
             "Acct-Status-Type": int(status),
             "NAS-Identifier": self.site.name,
             "NAS-IP-Address": self.site.address,

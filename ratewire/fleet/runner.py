@@ -16,8 +16,11 @@ from ratewire.fleet.network import Toll, Weather, deliveries
 from ratewire.fleet.subscriber import Subscriber
 from ratewire.fleet.summary import Summary, summarize
 
-#: How long to wait, in the end, for the last answers: the second retransmission is in it.
+#: How long to wait, in the end, for the last answers: a retransmission of each is in it.
 LAST_ANSWERS_S = 20.0
+
+#: And for those to Accounting-Off, if nothing was answered in that time.
+OFF_ANSWERS_S = 3.0
 
 #: The longest sleep between two looks at what is due.
 LONGEST_TURN_S = 0.1
@@ -64,8 +67,9 @@ class Fleet:
         self._obedient = Obedient()
         self._toll = Toll()
         self._stations: list[_Station] = []
+        self._clock = _clock()
         random = Random(scenario.seed)
-        boot = int(time.time())
+        boot = int(self._clock() * 1000)
         subscribers = [
             Subscriber(name, number, scenario.megabits, scenario.seed)
             for number, name in enumerate(scenario.users)
@@ -75,14 +79,17 @@ class Fleet:
             for number in range(scenario.nases):
                 address = str(IPv4Address(scenario.first_address) + number)
                 nas = Nas(
-                    Site(number, f"sim-{number + 1}", address, scenario.secret, boot),
+                    # So fleets that have different addresses may speak to one server.
+                    Site(number, f"sim-{address}", address, scenario.secret, boot),
                     subscribers[number :: scenario.nases],
                     conduct,
                     Random(random.random()),
                     self._tally,
                     self._obedient,
                 )
-                self._stations.append(_Station(nas, scenario, Random(random.random()), self._toll))
+                self._stations.append(
+                    _Station(nas, scenario, Random(random.random()), self._toll, self._clock)
+                )
         except BaseException:
             self._close()
             raise
@@ -90,17 +97,24 @@ class Fleet:
     async def run(self, stop: asyncio.Event) -> Summary:
         """Go on until `stop` is set or the time is over; then stop all sessions, in peace.
 
-        What was not answered after LAST_ANSWERS_S counts as unanswered.
+        Once the Stops are sent the weather is fine, so that the end comes soon and is exact: if
+        nothing is unanswered, what was acknowledged is all that was used. What was not answered
+        after LAST_ANSWERS_S counts as unanswered.
         """
-        began = time.time()
+        began = self._clock()
         seconds = self._scenario.seconds
+        never = asyncio.Event()
         try:
             self._each(lambda station, now: station.nas.switch_on(now, self._scenario.spread))
             await self._turn(stop, None if seconds is None else began + seconds)
             self._each(lambda station, now: station.nas.end_sessions(now))
-            await self._turn(asyncio.Event(), time.time() + LAST_ANSWERS_S, until_answered=True)
+            for station in self._stations:
+                station.weather = Weather()
+            end = self._clock() + LAST_ANSWERS_S
+            await self._turn(never, end, until_answered=True)
             self._each(lambda station, now: station.nas.switch_off(now))
-            await self._turn(asyncio.Event(), time.time() + LAST_ANSWERS_S, until_answered=True)
+            end = max(end, self._clock() + OFF_ANSWERS_S)
+            await self._turn(never, end, until_answered=True)
         finally:
             self._close()
         return summarize(
@@ -110,7 +124,7 @@ class Fleet:
             nases=self._scenario.nases,
             users=len(self._scenario.users),
             seed=self._scenario.seed,
-            elapsed=time.time() - began,
+            elapsed=self._clock() - began,
             unanswered=self._unanswered,
         )
 
@@ -120,21 +134,22 @@ class Fleet:
 
     def _each(self, verb: "Callable[[_Station, float], Sequence[bytes]]") -> None:
         for station in self._stations:
-            station.send(verb(station, time.time()))
+            station.send(verb(station, self._clock()))
 
     async def _turn(
         self, stop: asyncio.Event, end: float | None, *, until_answered: bool = False
     ) -> None:
         """Do what is due until `stop`, or `end`, or (if so asked) everything is answered."""
         while not stop.is_set():
-            now = time.time()
+            now = self._clock()
             if (end is not None and now >= end) or (until_answered and not self._unanswered):
                 return
             self._each(lambda station, now: station.nas.due(now))
             dues = [station.nas.next_due() for station in self._stations]
             nearest = min((due for due in dues if due is not None), default=now + LONGEST_TURN_S)
+            pause = min(LONGEST_TURN_S, max(0.001, nearest - self._clock()))
             with contextlib.suppress(TimeoutError):
-                async with asyncio.timeout(min(LONGEST_TURN_S, max(0.001, nearest - time.time()))):
+                async with asyncio.timeout(pause):
                     await stop.wait()
 
     def _close(self) -> None:
@@ -145,12 +160,20 @@ class Fleet:
 class _Station:
     """A NAS with its two sockets: accounting out, Disconnect and CoA in."""
 
-    def __init__(self, nas: Nas, scenario: Scenario, random: Random, toll: Toll) -> None:
+    def __init__(
+        self,
+        nas: Nas,
+        scenario: Scenario,
+        random: Random,
+        toll: Toll,
+        clock: Callable[[], float],
+    ) -> None:
         self.nas = nas
+        self.weather = scenario.weather
         self._server = (scenario.host, scenario.port)
-        self._weather = scenario.weather
         self._random = random
         self._toll = toll
+        self._clock = clock
         self._loop = asyncio.get_running_loop()
         self._accounting = _bound(nas.site.address, 0)
         try:
@@ -181,17 +204,17 @@ class _Station:
                 self._travel(take, datagram, address)
 
     def _take_reply(self, datagram: bytes, _address: object) -> None:
-        self.send(self.nas.answered(datagram, time.time()))
+        self.send(self.nas.answered(datagram, self._clock()))
 
     def _take_request(self, datagram: bytes, address: object) -> None:
-        told, reports = self.nas.told(datagram, address, time.time())
+        told, reports = self.nas.told(datagram, address, self._clock())
         if told.reply is not None:
             self._travel(self._put, self._dynamic, told.reply, address)
         self.send(reports)
 
     def _travel(self, arrive: Callable[..., None], *what: object) -> None:
         """Have something arrive as the weather will have it."""
-        for delay in deliveries(self._weather, self._random, self._toll):
+        for delay in deliveries(self.weather, self._random, self._toll):
             if delay:
                 self._loop.call_later(delay, arrive, *what)
             else:
@@ -207,16 +230,29 @@ class _Station:
             self._toll.last_error = str(error)
 
 
+def _clock() -> Callable[[], float]:
+    """Return a clock of Unix seconds that nobody sets back."""
+    offset = time.time() - time.monotonic()
+    return lambda: time.monotonic() + offset
+
+
 def _bound(host: str, port: int) -> socket.socket:
-    made = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+    try:
+        made = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+    except OSError as error:
+        raise FleetError(
+            f"no socket for the NAS with the address {host}: {error.strerror}; each NAS has two,"
+            " so `ulimit -n` must be more than twice their number"
+        ) from error
     made.setblocking(False)
     made.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, _RECEIVE_BUFFER)
     try:
         made.bind((host, port))
     except OSError as error:
         made.close()
+        with_port = f" with CoA port {port}" if port else ""
         raise FleetError(
-            f"a NAS cannot have the address {host} and port {port}: {error.strerror}; the"
-            " addresses must be this machine's, one for each NAS, with the CoA port free"
+            f"a NAS cannot have the address {host}{with_port}: {error.strerror}; the addresses"
+            " must be this machine's, one for each NAS, with the CoA port free"
         ) from error
     return made

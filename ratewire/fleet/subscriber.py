@@ -48,7 +48,7 @@ class Subscriber:
         self.number = number
         self.random = Random(f"{seed}/{name}")
         self.habit = habit(self.random, megabits)
-        self._in_vain = 0
+        self._patience = FIRST_PATIENCE_S
 
     @property
     def framed_address(self) -> str:
@@ -62,13 +62,12 @@ class Subscriber:
 
     def pause_after(self, seconds: float, *, cut: bool) -> float:
         """Return how long it stays away after a session that lasted so long, and was cut or not."""
+        if not cut or seconds >= WORTHWHILE_S:
+            self._patience = FIRST_PATIENCE_S
         if not cut:
-            self._in_vain = 0
             return self.habit.offline
-        if seconds >= WORTHWHILE_S:
-            self._in_vain = 0
-        pause = min(FIRST_PATIENCE_S * 2**self._in_vain, LONGEST_PATIENCE_S)
-        self._in_vain += 1
+        pause = self._patience
+        self._patience = min(pause * 2, LONGEST_PATIENCE_S)
         return pause * self.random.uniform(0.75, 1.25)
 
 

@@ -80,6 +80,7 @@ class TestDynamicRequest:
         found = read_dynamic_request(REQUEST, secret=SECRET)
         assert found is not None
         assert found.code == Code.DISCONNECT_REQUEST
+        assert found.has_unknown
         assert found.attributes.pop("Message-Authenticator")
         assert found.attributes == {
             "User-Name": ["user"],
