@@ -116,7 +116,8 @@ class RadiusSettings(Struct, frozen=True):
     ] = 4 * MEBIOCTET
     # RFC 5080 section 2.2.2: between 5 and 30 seconds.
     reply_cache_seconds: Annotated[int, Meta(ge=5, le=30, description="seconds, 5 to 30")] = 30
-    batch: Annotated[int, Meta(ge=1, le=4096, description="datagrams, 1 to 4096")] = 256
+    # What one commit of the store takes: 2500 entries, of which a record makes up to 5.
+    batch: Annotated[int, Meta(ge=1, le=500, description="datagrams, 1 to 500")] = 256
     in_flight: Annotated[int, Meta(ge=1, le=64, description="batches, 1 to 64")] = 4
 
 
@@ -144,7 +145,8 @@ class DatabaseSettings(Struct, frozen=True):
     """The PostgreSQL database of billing. `url` None: the embedded Postgres."""
 
     url: DatabaseUrl = None
-    pool: Annotated[int, Meta(ge=1, le=500, description="connections, 1 to 500")] = 8
+    # The scheduler keeps two, and needs one more at times.
+    pool: Annotated[int, Meta(ge=3, le=500, description="connections, 3 to 500")] = 8
 
     def __repr__(self) -> str:
         """The section without the password that `url` may hold."""

@@ -24,6 +24,7 @@ async def run(system: System, stop: asyncio.Event, slot: int) -> None:
     enforcer = Enforcer(
         system.housekeeping, sweeper, lambda: follower.directory, telemetry, clock_ms=now_ms
     )
+    await follower.begin(stop)
     sweeps, jobs = system.notices(), system.notices()
     try:
         async with asyncio.TaskGroup() as tasks:

@@ -30,6 +30,7 @@ class NasFollower:
         self._system = system
         self._changed = changed
         self._profiles = builtin_profiles()
+        self._outage = Outage("reading the NAS clients")
         self.directory = NasDirectory(-1, {}, self._profiles)
 
     def wraps_32(self, name: str) -> bool:
@@ -46,16 +47,28 @@ class NasFollower:
         self._changed(self.directory)
         _log.info("NAS clients read", revision=revision, clients=len(self.directory.clients))
 
+    async def begin(self, stop: asyncio.Event) -> None:
+        """Read the first directory, however long it takes, unless `stop` is set.
+
+        What begins without it takes every NAS for a stranger.
+        """
+        while not await self._try() and not stop.is_set():
+            await pause(stop, POLL_S)
+
     async def run(self, stop: asyncio.Event) -> None:
         """Follow until `stop` is set. While the store is away the last directory holds."""
-        outage = Outage("reading the NAS clients")
         while not stop.is_set():
-            try:
-                await self.refresh()
-                outage.works()
-            except StoreError as error:
-                outage.failed(error)
+            await self._try()
             await pause(stop, POLL_S)
+
+    async def _try(self) -> bool:
+        try:
+            await self.refresh()
+        except StoreError as error:
+            self._outage.failed(error)
+            return False
+        self._outage.works()
+        return True
 
 
 class Pulse:

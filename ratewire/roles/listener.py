@@ -61,19 +61,17 @@ async def run(system: System, stop: asyncio.Event, slot: int) -> None:
         for kind in PortKind
         for bind in settings.bind
     ]
-    # A NAS must not be dropped as unknown because its listener is faster than the directory.
-    await _first_directory(follower, stop)
+    await follower.begin(stop)
     for listener in listeners:
         listener.start()
     _log.info("listening", bind=settings.bind, acct_port=settings.acct_port, slot=slot)
     async with asyncio.TaskGroup() as tasks:
         tasks.create_task(follower.run(stop))
         tasks.create_task(_count(listeners, telemetry, stop))
-        tasks.create_task(
-            Pulse(system, f"listener-{slot}", lambda: _health(follower), dict[str, int]).run(stop)
-        )
+        tasks.create_task(Pulse(system, f"listener-{slot}", lambda: (True, "")).run(stop))
         await stop.wait()
         await asyncio.gather(*(each.close(timeout_seconds=DRAIN_S) for each in listeners))
+    _bring_counts(listeners, telemetry)
     _log.info("stopped listening", slot=slot)
 
 
@@ -82,42 +80,29 @@ async def _nothing(requests: Sequence[Request]) -> Sequence[Request]:
     return requests
 
 
-async def _first_directory(follower: NasFollower, stop: asyncio.Event) -> None:
-    """Wait for the directory of NASes, as long as it takes."""
-    follow = asyncio.Event()
-    task = asyncio.create_task(follower.run(follow))
-    while follower.directory.revision < 0 and not stop.is_set():
-        await pause(stop, 0.02)
-    follow.set()
-    await task
-
-
 def _replace(engines: dict[PortKind, Engine], directory: NasDirectory) -> None:
     for engine in engines.values():
         engine.replace_clients(directory.table)
 
 
-def _health(follower: NasFollower) -> tuple[bool, str]:
-    known = follower.directory.revision >= 0
-    return known, "" if known else "the NAS clients could not be read yet"
-
-
 async def _count(listeners: Sequence[Listener], telemetry: Telemetry, stop: asyncio.Event) -> None:
-    """Bring the counts of engines and sockets to the metrics."""
-    while True:
-        for listener in listeners:
-            port = listener.engine.port_kind.value
-            totals = {f"dropped_{reason}": n for reason, n in listener.engine.drops.items()}
-            totals |= {f"answered_{kind}": n for kind, n in listener.engine.answers.items()}
-            totals |= {
-                "received": listener.stats.datagrams,
-                "answered": listener.stats.replies,
-                "dropped_by_kernel": listener.kernel_drops() or 0,
-                "failed_batches": listener.stats.failed_batches,
-                "pauses": listener.stats.pauses,
-            }
-            for outcome, total in totals.items():
-                telemetry.datagrams(port, outcome, total)
-        if stop.is_set():
-            return
+    while not stop.is_set():
+        _bring_counts(listeners, telemetry)
         await pause(stop, COUNT_S)
+
+
+def _bring_counts(listeners: Sequence[Listener], telemetry: Telemetry) -> None:
+    """Bring the counts of engines and sockets to the metrics."""
+    for listener in listeners:
+        port = listener.engine.port_kind.value
+        totals = {f"dropped_{reason}": n for reason, n in listener.engine.drops.items()}
+        totals |= {f"answered_{kind}": n for kind, n in listener.engine.answers.items()}
+        totals |= {
+            "received": listener.stats.datagrams,
+            "answered": listener.stats.replies,
+            "dropped_by_kernel": listener.kernel_drops() or 0,
+            "failed_batches": listener.stats.failed_batches,
+            "pauses": listener.stats.pauses,
+        }
+        for outcome, total in totals.items():
+            telemetry.datagrams(port, outcome, total)

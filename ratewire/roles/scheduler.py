@@ -2,28 +2,34 @@
 
 import asyncio
 
-from billing.database import DatabaseUnavailable
+from billing.database import DatabaseUnavailable, Pool
+from billing.outbox.relay import Relay
+from billing.upkeep.scheduler import Scheduler
 from ratewire.outage import Outage
 from ratewire.roles.follow import Pulse, pause
-from ratewire.wiring import System
+from ratewire.wiring import System, now
 
 
 async def run(system: System, stop: asyncio.Event, slot: int) -> None:
-    """Relay and schedule until `stop` is set. Any number of these may run."""
-    pulse = Pulse(system, f"scheduler-{slot}", lambda: (True, ""))
+    """Relay and do the upkeep until `stop` is set. Any number of these may run."""
     async with asyncio.TaskGroup() as tasks:
-        tasks.create_task(pulse.run(stop))
-        tasks.create_task(_relay(system, stop))
+        tasks.create_task(Pulse(system, f"scheduler-{slot}", lambda: (True, "")).run(stop))
+        pool = await _pool(system, stop)
+        if pool is not None:
+            tasks.create_task(Relay(pool, system.store).run(stop))
+            tasks.create_task(Scheduler(pool, now).run(stop))
 
 
-async def _relay(system: System, stop: asyncio.Event) -> None:
-    outage = Outage("the relay's database")
+async def _pool(system: System, stop: asyncio.Event) -> "Pool | None":
+    """Return the connections to the database as soon as there is one; None if told to stop."""
+    outage = Outage("the scheduler's database")
     while not stop.is_set():
         try:
-            relay = await system.relay()
+            pool = await system.pool()
         except DatabaseUnavailable as error:
             outage.failed(error)
             await pause(stop, 1.0)
         else:
             outage.works()
-            await relay.run(stop)
+            return pool
+    return None

@@ -7,7 +7,7 @@ import structlog
 
 from balances.errors import StoreError
 from billing.database import DatabaseUnavailable, unavailable
-from billing.settlement.consumer import Condition, Settler
+from billing.settlement.consumer import Condition, SettlementStopped, Settler
 from ratewire.outage import Outage
 from ratewire.roles.follow import Pulse, pause
 from ratewire.telemetry import Telemetry
@@ -68,7 +68,7 @@ async def _drain(settler: Settler) -> None:
         async with asyncio.timeout(DRAIN_S):
             while await settler.settle_once(DRAIN_ENTRIES):
                 pass
-    except (TimeoutError, StoreError) as error:
+    except (TimeoutError, StoreError, SettlementStopped) as error:
         _log.warning("not all is settled; the rest is when it runs again", error=str(error))
     except Exception as error:
         if not unavailable(error):

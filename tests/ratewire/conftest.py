@@ -1,5 +1,6 @@
 """A real store and a real, migrated database for what works on them."""
 
+import socket
 from collections.abc import AsyncGenerator, AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -7,12 +8,13 @@ from pathlib import Path
 import pytest
 
 from balances.connection import Connection
-from config.settings import DataSettings, Settings
+from config.settings import DataSettings, HttpSettings, RadiusSettings, Settings
 from migrations import runner
 from ratewire.wiring import System, Urls
 from tests.balances.world import memory_world, store_world
 from tests.ratewire.office import Office
 from tests.ratewire.provider import Provider, begun
+from tests.support.ports import free_port
 from tests.support.servers import (
     Migrate,
     database_server,
@@ -71,8 +73,16 @@ async def any_provider(request: pytest.FixtureRequest, store_url: str) -> AsyncI
 
 @pytest.fixture
 def settings(tmp_path: Path) -> Settings:
-    """Settings with a data directory of the test's own."""
-    return Settings(data=DataSettings(dir=str(tmp_path)))
+    """Settings with a data directory of the test's own, and free ports."""
+    return Settings(
+        radius=RadiusSettings(
+            bind=("127.0.0.1",),
+            auth_port=free_port(socket.SOCK_DGRAM),
+            acct_port=free_port(socket.SOCK_DGRAM),
+        ),
+        http=HttpSettings(port=free_port(socket.SOCK_STREAM)),
+        data=DataSettings(dir=str(tmp_path)),
+    )
 
 
 @pytest.fixture

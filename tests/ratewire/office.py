@@ -34,7 +34,9 @@ class Office:
             await subscribers.add(
                 conn, self._system.keyring, user, account=account, plan=plan, now=now()
             )
-        await self.top_up(balance, account)
+        if balance:
+            await self.top_up(balance, account, tell=False)
+        await self._tell()
 
     async def top_up(self, micros: int, account: str = "acme", *, tell: bool = True) -> None:
         """Take money for an account; `tell` the store, or leave it to the relay."""
@@ -48,14 +50,16 @@ class Office:
             await accounts.set_status(conn, account, AccountStatus.SUSPENDED, now=now())
         await self._tell()
 
-    async def add_nas(self, name: str = "pop1", *, coa_port: int | None = None) -> None:
-        """Let a NAS of this machine speak."""
+    async def add_nas(
+        self, name: str = "pop1", *, source: str = "127.0.0.0/8", coa_port: int | None = None
+    ) -> None:
+        """Let a NAS speak; those of this machine unless it says otherwise."""
         async with (await self._system.pool()).acquire() as conn:
             await nas_register.add(
                 conn,
                 self._system.keyring,
                 name,
-                source="127.0.0.0/8",
+                source=source,
                 secret=SECRET,
                 coa_port=coa_port,
                 now=now(),
