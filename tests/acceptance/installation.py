@@ -169,7 +169,15 @@ class Serving:
             with suppress(psutil.NoSuchProcess):
                 process.kill()
         self._process.wait(STOP_S)
-        eventually(lambda: all(map(_has_ended, killed)), seconds=STOP_S)
+        eventually(lambda: all(map(has_ended, killed)), seconds=STOP_S)
+
+    def kill_supervisor(self) -> list[psutil.Process]:
+        """kill -9 of the supervisor alone; return the processes of its roles."""
+        servers = self._installation.servers().values()
+        children = psutil.Process(self._process.pid).children()
+        self._process.kill()
+        self._process.wait(STOP_S)
+        return [child for child in children if child.pid not in servers]
 
     def stop(self) -> int:
         """Stop it as an operator does; return its exit status. No child of it may be left.
@@ -181,7 +189,7 @@ class Serving:
         ours = [child for child in children if child.pid not in servers]
         self._process.send_signal(signal.SIGTERM)
         status = self._process.wait(STOP_S)
-        assert all(map(_has_ended, ours)), self.log()
+        assert all(map(has_ended, ours)), self.log()
         return status
 
 
@@ -193,6 +201,13 @@ def frozen(pid: int) -> Generator[None]:
         yield
     finally:
         os.kill(pid, signal.SIGCONT)
+
+
+def has_ended(process: psutil.Process) -> bool:
+    """Whether it is gone, or dead and only not reaped by the parent that it was given to."""
+    with suppress(psutil.NoSuchProcess):
+        return process.status() == psutil.STATUS_ZOMBIE
+    return True
 
 
 def printed(command: subprocess.Popen[str]) -> str:
@@ -218,13 +233,6 @@ def eventually(
             return seen
         assert time.monotonic() < deadline, f"{look.__qualname__}: {seen!r} {tell()}"
         time.sleep(0.02)
-
-
-def _has_ended(process: psutil.Process) -> bool:
-    """Whether it is gone, or dead and only not reaped by the parent that it was given to."""
-    with suppress(psutil.NoSuchProcess):
-        return process.status() == psutil.STATUS_ZOMBIE
-    return True
 
 
 def _does(process: psutil.Process, role: str) -> bool:

@@ -12,10 +12,12 @@ from contextlib import contextmanager
 import psutil
 import pytest
 
-from tests.acceptance.books import Books
+from tests.acceptance.books import Books, Epoch
+from tests.acceptance.coa_port import CoaPort
 from tests.acceptance.conftest import GENERIC, SECRET, provision
-from tests.acceptance.installation import WORKERS, Installation, Serving
-from tests.acceptance.records import Login
+from tests.acceptance.installation import WORKERS, Installation, Serving, has_ended
+from tests.acceptance.pyrad_nas import PyradNas
+from tests.acceptance.records import Login, without_timestamp
 from tests.acceptance.traffic import Traffic, TrafficNas
 from tests.support.servers import server_directory
 
@@ -130,7 +132,7 @@ def _replaced(stage: Stage, role: str, killed: list[psutil.Process], count: int)
 
 @pytest.mark.parametrize(
     ("role", "count", "killed_each_time"),
-    [("listener", WORKERS, (1, 1, 2, 1)), ("settlement", 1, (1, 1, 1))],
+    [("listener", WORKERS, (1, 2, 1)), ("settlement", 1, (1, 1, 1))],
 )
 def test_a_process_is_killed(
     stage: Stage, role: str, count: int, killed_each_time: tuple[int, ...]
@@ -162,9 +164,20 @@ def test_a_server_is_killed(stage: Stage, server: str) -> None:
         play.finish()
 
 
+def test_the_supervisor_is_killed(stage: Stage) -> None:
+    """Its processes end by themselves; its successor adopts the servers, which run on."""
+    with stage.traffic() as play:
+        servers = stage.installation.servers()
+        orphans = stage.serving.kill_supervisor()
+        stage.serving = stage.installation.start()
+        play.traffic.run_until(lambda: stage.serving.is_ready() and all(map(has_ended, orphans)))
+        assert stage.installation.servers() == servers
+        play.finish()
+
+
 def test_everything_is_killed(stage: Stage) -> None:
     """Supervisor, processes, Valkey, Postgres: at several moments, and started again."""
-    with stage.traffic() as play:
+    with stage.traffic() as play, _Deadline(stage, seconds=10) as deadline:
         for number in range(3):
             play.traffic.run(0.2 + 0.17 * number)
             stage.serving.kill_everything()
@@ -177,4 +190,42 @@ def test_everything_is_killed(stage: Stage) -> None:
                 stage.serving = stage.installation.serve()
                 play.assert_nothing_acknowledged_is_lost()
             play.assert_all_is_booked()
+            if number == 0:
+                deadline.assert_it_is_kept()
         play.finish()
+
+
+class _Deadline:
+    """A session of `hourly` whose EUR 0.01, so its 60 s, are used up in so many seconds."""
+
+    def __init__(self, stage: Stage, *, seconds: int) -> None:
+        self._stage = stage
+        self._used = 60 - seconds
+        number = next(_numbers)
+        user, address = f"hourly-{number}", f"{GENERIC}.{number}.1"
+        with stage.books() as books:
+            self._account = books.open_account(10_000, user, plan="hourly")
+        self._nas = PyradNas(address, stage.installation.ports.acct, SECRET)
+        self._coa_port = CoaPort(address, stage.installation.ports.coa, SECRET)
+        self._login = Login(user, "hourly", int(time.time()) - self._used)
+        self._nas.send(without_timestamp(self._login.start(), delay=self._used))
+        self._due = time.time() + seconds
+
+    def __enter__(self) -> "_Deadline":
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._nas.close()
+        self._coa_port.__exit__()
+
+    def assert_it_is_kept(self) -> None:
+        """The cut comes when it is due, or as soon as it is carried out again; a Stop proves it."""
+        ready = time.time()
+        request = self._coa_port.receive(30.0)
+        assert request is not None
+        assert self._due - 1 < request.at < max(self._due, ready) + 5
+        self._coa_port.acknowledge(request)
+        self._nas.send(without_timestamp(self._login.stop(60, 1_000, 1_000), delay=0))
+        with self._stage.books() as books:
+            books.assert_account(self._account, 10_000, [Epoch(60, 1_000, 1_000, (10_000,))])
+            assert [event.event for event in books.job_events(self._account)][-1] == "proven"
