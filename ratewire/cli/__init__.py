@@ -19,7 +19,7 @@ def main() -> None:
         sys.stdout = open(os.devnull, "w")  # noqa: PTH123, SIM115 - for the whole process
     try:
         try:
-            app_for(arguments)()
+            app_for(arguments)(prog_name="ratewire")
         finally:
             # What cannot be written is found out here, and not when Python ends.
             sys.stdout.flush()

@@ -1,0 +1,100 @@
+"""Every command's JSON has the keys and types that docs/cli.md documents, and no others."""
+
+import json
+from typing import Any
+
+import pytest
+
+from tests.acceptance.installation import eventually
+from tests.ratewire.cli.conftest import SAMPLES, Configured, Running
+from tests.ratewire.cli.documented import assert_documented, tables
+from tests.ratewire.cli.tampering import add_to_balance
+from tests.support.servers import DatabaseServer, fresh_database
+
+TABLES = tables()
+
+#: What a sound ledger never shows.
+NEVER = {".ledger_remainders_micros.<currency>"}
+
+
+def check(value: Any, heading: str, table: int = 0) -> None:
+    """Check a value against a table of the document, to the last key."""
+    assert assert_documented(value, TABLES[heading][table]) <= NEVER
+
+
+@pytest.fixture(scope="module")
+def used(running: Running) -> Running:
+    """The system after some use: whatever there is to list, there is one of it."""
+    for user, topup in (("json-open", "5.00"), ("json-closed", "5.00"), ("json-credit", "0.05")):
+        running.subscriber(user, topup=topup)
+    running.nas.send(
+        running.login("json-closed").start(),
+        running.login("json-closed").stop(60, 1_000_000, 2_000_000),
+        running.login("json-open").start(Framed_IP_Address="192.0.2.7"),
+        running.login("json-open").interim(60, 1_000_000, 2_000_000),
+        running.login("json-stranger").start(),
+        running.login("json-credit").start(),
+        running.login("json-credit").interim(60, 30_000_000, 0),
+    )
+    look = running.ratewire.json
+    [session] = look("sessions", "--user", "json-open")
+    check(look("session", "disconnect", session["session"]), "session disconnect")
+    eventually(lambda: look("jobs")["events"] and look("unrated"))
+    eventually(lambda: look("usage", "--user", "json-closed")["subscribers"])
+    return running
+
+
+@pytest.mark.parametrize(
+    ("heading", "words"),
+    [
+        ("check", ""),
+        ("ledger", "json-closed"),
+        ("balance", "json-open"),
+        ("sessions", ""),
+        ("jobs", ""),
+        ("unrated", ""),
+        ("usage", ""),
+        ("token create", "--role read-only"),
+    ],
+)
+def test_what_a_command_shows_is_as_documented(used: Running, heading: str, words: str) -> None:
+    check(used.ratewire.json(*heading.split(), *words.split()), heading)
+
+
+def test_what_a_command_changes_is_told_as_documented(configured: Configured) -> None:
+    ratewire = configured.ratewire
+    check(ratewire.json("plan", "load", str(SAMPLES)), "plan", 0)
+    check(ratewire.json("plan", "list"), "plan", 1)
+    check(ratewire.json("account", "create", "acme", "--currency", "EUR"), "account create")
+    words = ("alice", "--account", "acme", "--plan", "metered")
+    check(ratewire.json("subscriber", "add", *words), "subscriber")
+    check(ratewire.json("topup", "acme", "1.00", "--key", "receipt 1"), "topup")
+    words = ("pop1", "--source", "192.0.2.0/24", "--secret", "-")
+    check(ratewire.json("nas", "add", *words, stdin=b"secret"), "nas")
+    [entry] = ratewire.json("nas", "list")
+    check(entry, "nas")
+    file = configured.config.with_name("import.csv")
+    file.write_text("username,account,plan,currency,topup\nbob,bob,metered,EUR,2.50\n")
+    check(ratewire.json("import", "subscribers", str(file)), "import subscribers")
+    check(ratewire.json("rebuild-balances"), "rebuild-balances")
+    add_to_balance(configured, "bob", 1)
+    found = ratewire("reconcile", "--json")
+    assert found.status == 1
+    check(json.loads(found.out), "reconcile")
+
+
+def test_a_migration_is_told_as_documented(
+    configured: Configured, database_server: DatabaseServer
+) -> None:
+    with fresh_database(database_server, "template1") as url:
+        check(configured.beside("new.toml", database=url).json("migrate"), "migrate")
+
+
+def test_every_table_of_the_document_is_tested() -> None:
+    tested = {
+        *("check", "ledger", "balance", "sessions", "jobs", "unrated", "usage", "token create"),
+        *("plan", "account create", "subscriber", "topup", "nas", "import subscribers"),
+        *("rebuild-balances", "reconcile", "migrate", "session disconnect"),
+    }
+    assert TABLES.keys() == tested
+    assert {heading for heading, found in TABLES.items() if len(found) > 1} == {"plan"}
