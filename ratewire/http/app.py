@@ -1,6 +1,6 @@
 """The HTTP application: routes, tokens, and errors as problems (RFC 9457)."""
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from typing import Any
 
 import msgspec
@@ -8,8 +8,8 @@ import structlog
 from aiohttp import web
 
 from balances.errors import StoreError
-from billing.database import unavailable
-from billing.tokens.register import role_of
+from billing.database import unavailable, within
+from billing.tokens.register import Role, role_of
 from ratewire.http import metrics
 from ratewire.http.health import readiness
 from ratewire.views.jobs import job_views
@@ -24,6 +24,12 @@ SYSTEM = web.AppKey("system", System)
 
 #: What of a listing is given at once.
 LISTED = 1000
+
+#: The database is given so long to say whose a token is (seconds).
+PATIENCE_S = 5.0
+
+#: Headers of an error that belong to its status, whatever its body (RFC 9110).
+_OF_STATUS = ("Allow", "WWW-Authenticate")
 
 
 def application(system: System) -> web.Application:
@@ -74,7 +80,8 @@ async def problems(request: web.Request, handler: Handler) -> web.StreamResponse
     try:
         return await handler(request)
     except web.HTTPException as error:
-        return _problem(error.status, error.reason, error.text or "")
+        kept = {name: error.headers[name] for name in _OF_STATUS if name in error.headers}
+        return _problem(error.status, error.reason, error.text or "", kept)
     except StoreError as error:
         return _problem(503, "The store is not available", str(error))
     except Exception as error:  # noqa: BLE001 - whatever it is, the client gets an answer
@@ -89,20 +96,34 @@ async def tokens(request: web.Request, handler: Handler) -> web.StreamResponse:
     """Let nobody without a token see the API. Every role may read what there is."""
     if request.path.startswith("/api/"):
         scheme, _, token = request.headers.get("Authorization", "").partition(" ")
-        pool = await request.app[SYSTEM].pool()
-        async with pool.acquire() as conn:
-            role = await role_of(conn, token) if scheme == "Bearer" and token else None
+        role = None
+        if scheme.lower() == "bearer" and token:
+            role = await within(PATIENCE_S, _role_of(request.app[SYSTEM], token))
         if role is None:
             raise web.HTTPUnauthorized(
-                text="send 'Authorization: Bearer TOKEN'; make one with 'ratewire token create'"
+                text="send 'Authorization: Bearer TOKEN'; make one with 'ratewire token create'",
+                headers={"WWW-Authenticate": "Bearer"},
             )
     return await handler(request)
+
+
+async def _role_of(system: System, token: str) -> Role | None:
+    pool = await system.pool()
+    async with pool.acquire() as conn:
+        return await role_of(conn, token)
 
 
 def _json(value: Any, status: int = 200) -> web.Response:
     return web.Response(body=_encode(value), status=status, content_type="application/json")
 
 
-def _problem(status: int, title: str, detail: str) -> web.Response:
+def _problem(
+    status: int, title: str, detail: str, headers: Mapping[str, str] | None = None
+) -> web.Response:
     body = {"type": "about:blank", "title": title, "status": status, "detail": detail}
-    return web.Response(body=_encode(body), status=status, content_type="application/problem+json")
+    return web.Response(
+        body=_encode(body),
+        status=status,
+        content_type="application/problem+json",
+        headers=headers,
+    )

@@ -6,8 +6,11 @@ import msgspec
 
 from balances.errors import StoreError
 from balances.health import SILENCE_MS, Beat
-from billing.database import unavailable
+from billing.database import schema_version, unavailable, within
 from ratewire.wiring import System, now_ms
+
+#: The database is given so long to answer (seconds).
+PATIENCE_S = 2.0
 
 #: Roles without which the main job does not run.
 NEEDED = ("listener", "settlement", "enforcer")
@@ -41,14 +44,18 @@ async def _store(system: System) -> str:
 
 async def _database(system: System) -> str:
     try:
-        pool = await system.pool()
-        async with pool.acquire(timeout=2) as conn:
-            await conn.execute("SELECT 1")
+        version = await within(PATIENCE_S, _schema_version(system))
     except Exception as error:
-        if unavailable(error) or isinstance(error, TimeoutError):
+        if unavailable(error):
             return str(error) or type(error).__name__
         raise
-    return "ok"
+    return "ok" if version is not None else "it has no schema: run 'ratewire migrate'"
+
+
+async def _schema_version(system: System) -> str | None:
+    pool = await system.pool()
+    async with pool.acquire() as conn:
+        return await schema_version(conn)
 
 
 def _role(role: str, beats: list[Beat], at_ms: int) -> str:

@@ -10,12 +10,15 @@ from prometheus_client.registry import Collector
 
 from balances.errors import StoreError
 from balances.messages import Books, Job
-from billing.database import unavailable
+from billing.database import unavailable, within
 from billing.settlement.consumer import Lag
 from ratewire.wiring import System, now_ms
 
 #: Live jobs that are looked at to count them by state.
 JOBS_COUNTED = 10_000
+
+#: The database is given so long to say where settlement stands (seconds).
+PATIENCE_S = 2.0
 
 
 class _Figures(Collector):
@@ -77,6 +80,10 @@ class _Figures(Collector):
         yield available
 
 
+async def _lag(system: System) -> Lag:
+    return await (await system.settler()).lag(now_ms())
+
+
 def _gauge(name: str, help_text: str, value: float) -> GaugeMetricFamily:
     return GaugeMetricFamily(name, help_text, value=value)
 
@@ -89,7 +96,7 @@ async def scrape(system: System) -> bytes:
     try:
         books = await system.stream.books()
         jobs = await system.housekeeping.live_jobs(JOBS_COUNTED)
-        lag = await (await system.settler()).lag(now_ms())
+        lag = await within(PATIENCE_S, _lag(system))
     except StoreError:
         pass
     except Exception as error:

@@ -1,0 +1,138 @@
+"""The API: who may see it, what it lists, and what it says when something is wrong."""
+
+import asyncio
+import os
+import signal
+from pathlib import Path
+
+import pytest
+
+from balances.connection import Connection
+from billing.tokens import register as tokens
+from billing.tokens.register import Role
+from config.settings import Settings
+from ratewire.http import app
+from ratewire.wiring import System, Urls, now
+from tests.ratewire.http.conftest import Client, client_of, problem
+from tests.ratewire.office import Office
+from tests.ratewire.provider import START
+from tests.ratewire.today import today
+from tests.support.gate import Gate
+
+MB = 1_000_000
+PATHS = ("/api/v1/sessions", "/api/v1/enforcement-jobs")
+
+
+async def bearer(system: System, role: Role = Role.READ_ONLY) -> dict[str, str]:
+    """The header of who holds a token."""
+    async with (await system.pool()).acquire() as conn:
+        return {"Authorization": f"Bearer {await tokens.create(conn, role, now())}"}
+
+
+@pytest.mark.parametrize("path", [*PATHS, "/api/v1/nothing", "/api/"])
+@pytest.mark.parametrize(
+    "header", ["", "Bearer", "Bearer ", "Bearer nonsense", "Basic dXNlcjpwYXNz", "Bearer \udcff"]
+)
+async def test_without_a_token_nobody_sees_anything(client: Client, path: str, header: str) -> None:
+    async with client.get(path, headers={"Authorization": header}) as response:
+        assert response.status == 401
+        assert response.headers["WWW-Authenticate"] == "Bearer"
+        assert response.content_type == "application/problem+json"
+        assert "ratewire token create" in (await response.json())["detail"]
+
+
+@pytest.mark.parametrize("role", Role)
+async def test_every_role_may_read(client: Client, system: System, role: Role) -> None:
+    headers = await bearer(system, role)
+    for path in PATHS:
+        async with client.get(path, headers=headers) as response:
+            assert (response.status, await response.json()) == (200, {"data": []})
+
+
+async def test_a_token_that_was_revoked_is_none(client: Client, system: System) -> None:
+    headers = await bearer(system)
+    async with (await system.pool()).acquire() as conn:
+        await tokens.revoke(conn, headers["Authorization"].split()[1], now())
+    assert (await problem(client, PATHS[0], headers=headers))["status"] == 401
+
+
+async def test_it_lists_what_is_there(
+    client: Client, system: System, office: Office, connection: Connection
+) -> None:
+    await office.subscribe(0)
+    await office.subscribe(5 * MB, user="eve", account="evil")
+    provider = today(connection)
+    await provider.told(START, session="bob's")
+    await provider.told(START, session="eve's", user="eve")
+    headers = await bearer(system)
+
+    async def listed(path: str, **query: str) -> list[str]:
+        async with client.get(path, headers=headers, params=query) as response:
+            assert response.content_type == "application/json"
+            return sorted(each["acct_session_id"] for each in (await response.json())["data"])
+
+    assert await listed(PATHS[0]) == ["bob's", "eve's"]
+    assert await listed(PATHS[0], user="eve") == ["eve's"]
+    assert await listed(PATHS[1]) == ["bob's"]
+
+
+async def test_what_is_not_there_is_a_problem(client: Client, system: System) -> None:
+    headers = await bearer(system)
+    assert (await problem(client, "/api/v1/nothing", headers=headers))["status"] == 404
+    assert (await problem(client, "/nothing"))["title"] == "Not Found"
+    async with client.post("/healthz") as response:
+        assert response.status == 405
+        assert response.headers["Allow"] == "GET,HEAD"
+        assert response.content_type == "application/problem+json"
+
+
+async def test_without_the_store_the_api_says_so(
+    system: System, office: Office, settings: Settings, tmp_path: Path
+) -> None:
+    apart = System(settings, Urls(f"unix://{tmp_path / 'nothing'}", system.urls.database))
+    async with client_of(apart) as client:
+        for path in PATHS:
+            said = await problem(client, path, headers=await bearer(system))
+            assert (said["status"], said["title"]) == (503, "The store is not available")
+    await apart.close()
+
+
+async def test_without_the_database_the_api_says_so_and_goes_on_when_it_is_back(
+    system: System, office: Office, settings: Settings, tmp_path: Path
+) -> None:
+    headers = await bearer(system)
+    gate, url = Gate.to_database(tmp_path, system.urls.database)
+    apart = System(settings, Urls(system.urls.store, url))
+    async with client_of(apart) as client:
+        for _ in range(2):
+            said = await problem(client, PATHS[0], headers=headers)
+            assert (said["status"], said["title"]) == (503, "The database is not available")
+            await gate.open()
+            async with client.get(PATHS[0], headers=headers) as response:
+                assert response.status == 200
+            await gate.close()
+    await apart.close()
+
+
+async def test_a_frozen_database_is_a_problem_in_time(
+    client: Client, system: System, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(app, "PATIENCE_S", 0.2)
+    headers = await bearer(system)
+    async with (await system.pool()).acquire() as conn:
+        backend = conn.get_server_pid()
+    os.kill(backend, signal.SIGSTOP)
+    try:
+        async with asyncio.timeout(3):
+            said = await problem(client, PATHS[0], headers=headers)
+        assert (said["status"], said["title"]) == (503, "The database is not available")
+    finally:
+        os.kill(backend, signal.SIGCONT)
+
+
+async def test_a_fault_of_ours_tells_no_more_than_that(client: Client, system: System) -> None:
+    headers = await bearer(system)
+    async with (await system.pool()).acquire() as conn:
+        await conn.execute("ALTER TABLE api_tokens RENAME TO elsewhere")
+    said = await problem(client, PATHS[0], headers=headers)
+    assert (said["status"], said["detail"]) == (500, "It is logged.")
