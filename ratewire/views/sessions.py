@@ -3,11 +3,14 @@
 from datetime import UTC, datetime
 
 import msgspec
+import structlog
 
 from balances.keys import parts_of
 from balances.messages import Lookup, StoredSession, decode_state
 from ratewire.nas import identity_of
 from ratewire.wiring import System
+
+_log = structlog.get_logger(__name__)
 
 
 class SessionView(msgspec.Struct, frozen=True):
@@ -76,7 +79,11 @@ async def session_views(system: System, *, user: str | None, limit: int) -> list
             else system.listing.of_account(subscriber.account)
         )
     async for each in walk:
-        view = view_of(each.session, each.stored)
+        try:
+            view = view_of(each.session, each.stored)
+        except msgspec.DecodeError as error:
+            _log.error("a session cannot be shown", session=each.session, error=str(error))
+            continue
         if user is None or view.user == user:
             views.append(view)
             if len(views) >= limit:

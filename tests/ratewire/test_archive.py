@@ -14,17 +14,12 @@ from ratewire import archive as archive_module
 from ratewire.archive import Archive
 from ratewire.pipeline.intake import ArchiveUnavailable
 from ratewire.wiring import System, Urls
-from tests.balances.world import store_world
 from tests.ratewire.office import Office
-from tests.ratewire.provider import INTERIM, NAS, START, Provider
+from tests.ratewire.provider import INTERIM, NAS, START
+from tests.ratewire.today import today
 
 MB = 1_000_000
 KEY = f"{NAS}|s1"
-
-
-def live(connection: Connection) -> Provider:
-    """A provider on the books of a system."""
-    return Provider(store_world(connection))
 
 
 async def settled(system: System) -> None:
@@ -38,7 +33,7 @@ async def test_a_session_goes_on_where_it_was_settled(
 ) -> None:
     """Its Interim comes after the store has forgotten it: charged is what is new, once."""
     await office.subscribe(5 * MB)
-    provider = live(connection)
+    provider = today(connection)
     worker = provider.worker(archive=Archive(system))
     assert await provider.say(provider.report(START), to=worker) == [True]
     provider.world.pass_ms(60_000)

@@ -7,23 +7,20 @@ import pytest
 
 from balances.connection import Connection
 from ratewire.roles import enforcer
-from ratewire.wiring import System, now_ms
-from tests.balances.world import store_world
+from ratewire.wiring import System
 from tests.ratewire.enforcement.nas import Nas, ack, listening
 from tests.ratewire.office import Office
 from tests.ratewire.provider import INTERIM, START, STOP, Provider
 from tests.ratewire.roles.running import eventually, running
+from tests.ratewire.today import today
 
 MB = 1_000_000
 
 
 @pytest.fixture
 def provider(connection: Connection, office: Office) -> Provider:
-    """Workers on the books of the system, today."""
-    provider = Provider(store_world(connection))
-    provider.world.pass_ms(now_ms() - provider.clock())
-    connection.now_ms = None
-    return provider
+    """Workers on the books of the system."""
+    return today(connection)
 
 
 @pytest.fixture

@@ -11,10 +11,10 @@ from billing.settlement import position
 from config.settings import Settings
 from ratewire.roles import settlement
 from ratewire.wiring import PARTITION, System, Urls, now_ms
-from tests.balances.world import store_world
 from tests.ratewire.office import Office
 from tests.ratewire.provider import INTERIM, START, Provider
 from tests.ratewire.roles.running import eventually, running
+from tests.ratewire.today import today
 from tests.support.gate import Gate
 
 MB = 1_000_000
@@ -23,7 +23,7 @@ MB = 1_000_000
 @pytest.fixture
 def provider(connection: Connection, office: Office) -> Provider:
     """Workers on the books of the system."""
-    return Provider(store_world(connection))
+    return today(connection)
 
 
 async def settled(system: System) -> Position:
