@@ -1,6 +1,7 @@
 """The API: who may see it, what it lists, and what it says when something is wrong."""
 
 import asyncio
+import itertools
 import os
 import signal
 from pathlib import Path
@@ -29,22 +30,19 @@ async def bearer(system: System, role: Role = Role.READ_ONLY) -> dict[str, str]:
         return {"Authorization": f"Bearer {await tokens.create(conn, role, now())}"}
 
 
-@pytest.mark.parametrize("path", [*PATHS, "/api/v1/nothing", "/api/"])
-@pytest.mark.parametrize(
-    "header", ["", "Bearer", "Bearer ", "Bearer nonsense", "Basic dXNlcjpwYXNz", "Bearer \udcff"]
-)
-async def test_without_a_token_nobody_sees_anything(client: Client, path: str, header: str) -> None:
-    async with client.get(path, headers={"Authorization": header}) as response:
-        assert response.status == 401
-        assert response.headers["WWW-Authenticate"] == "Bearer"
-        assert response.content_type == "application/problem+json"
-        assert "ratewire token create" in (await response.json())["detail"]
+async def test_without_a_token_nobody_sees_anything(client: Client) -> None:
+    headers = ("", "Bearer", "Bearer ", "Bearer nonsense", "Basic dXNlcjpwYXNz", "Bearer \udcff")
+    for path, header in itertools.product((*PATHS, "/api/v1/nothing", "/api/"), headers):
+        async with client.get(path, headers={"Authorization": header}) as response:
+            assert response.status == 401, (path, header)
+            assert response.headers["WWW-Authenticate"] == "Bearer"
+            assert response.content_type == "application/problem+json"
+            assert "ratewire token create" in (await response.json())["detail"]
 
 
-@pytest.mark.parametrize("role", Role)
-async def test_every_role_may_read(client: Client, system: System, role: Role) -> None:
-    headers = await bearer(system, role)
-    for path in PATHS:
+async def test_every_role_may_read(client: Client, system: System) -> None:
+    for role, path in itertools.product(Role, PATHS):
+        headers = await bearer(system, role)
         async with client.get(path, headers=headers) as response:
             assert (response.status, await response.json()) == (200, {"data": []})
 
