@@ -1,6 +1,7 @@
 """A batch of requests, from the socket to the answer: read, rate, commit, retry what is stale."""
 
 import time
+from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from typing import Protocol
 
@@ -19,6 +20,10 @@ from ratewire.pipeline.raters import Raters
 from ratewire.pipeline.steps import Booking, Deferred, Missing, Rater
 
 _log = structlog.get_logger(__name__)
+
+# Named here for what is done for every record: see rating.money.
+_COMMITTED = Status.COMMITTED
+_OF_NAS = frozenset({AcctStatus.ACCOUNTING_ON, AcctStatus.ACCOUNTING_OFF})
 
 #: A batch is tried this often before what is still stale is left to the NAS's retransmission.
 MAX_ATTEMPTS = 8
@@ -99,7 +104,7 @@ class Intake:
         groups: dict[str, _Group] = {}
         for request in requests:
             record = request.record
-            if record.status in (AcctStatus.ACCOUNTING_ON, AcctStatus.ACCOUNTING_OFF):
+            if record.status in _OF_NAS:
                 moved = await self._store.mark_boot(record.nas, record.event_time)
                 self._observer.count("nas_boot" if moved else "nas_boot_repeated")
                 done.append(request)
@@ -176,22 +181,24 @@ class Intake:
         loose = [entry for _, booking in bookings for entry in booking.loose]
         outcomes = iter((await self._store.commit(steps, loose)).outcomes if steps or loose else ())
         again: list[_Group] = []
+        findings: list[str] = []
         for group, booking in bookings:
             if booking.step is not None:
                 status = next(outcomes).status
-                if status is not Status.COMMITTED:
+                if status is not _COMMITTED:
                     self._observer.count(f"commit_{status.name.lower()}")
                     if status in (Status.BEYOND_BOUNDS, Status.FAULTY):
                         _log.error("a step was refused", status=status.name, session=group.key)
                     else:
                         again.append(group)
                     continue
-            for finding in booking.findings:
-                self._observer.count(f"record_{finding}")
+            findings += booking.findings
             done += group.requests[: booking.done]
             del group.requests[: booking.done]
             if group.requests:
                 again.append(group)
+        for finding, times in Counter(findings).items():
+            self._observer.count(f"record_{finding}", times)
         return again
 
     async def _ask_archive(self, missing: list[_Group]) -> list[_Group]:

@@ -28,13 +28,17 @@ _ANOMALIES = {
 #: Most entries that a record adds to its session's step: it opens, uses, is odd, and closes.
 _RECORD_ENTRIES = 4
 
+# Looked up here for what is done for every record: see rating.money.
+_KINDS = {int(kind): kind for kind in Kind}
+_OPEN = Phase.OPEN
+
 CLOSE_REASONS = {Phase.STOPPED: "stop", Phase.LOST: "lost", Phase.NAS_DOWN: "nas_down"}
 
 
 def report_of(record: AccountingRecord) -> Report:
     """Return what rating needs of a record (Acct-Status-Type has the values of Kind)."""
     return Report(
-        Kind(record.status),
+        _KINDS[record.status],
         record.event_time,
         record.session_seconds,
         record.octets_in,
@@ -101,7 +105,7 @@ class Progress:
         self._note(record, rated, now_ms)
         if rated.usage:
             self._book_usage(record, rated, now_ms)
-        if rated.meter.phase is not Phase.OPEN:
+        if rated.meter.phase is not _OPEN:
             self._book_end(record.terminate_cause or 0, now_ms)
 
     def advance(self, record: AccountingRecord, rated: Rated, now_ms: int) -> None:
@@ -113,9 +117,9 @@ class Progress:
         self._become(rated.meter, rated.pace, reported_ms(record))
         if rated.usage:
             self._book_usage(record, rated, now_ms)
-        if rated.meter.phase is not Phase.OPEN:
+        if rated.meter.phase is not _OPEN:
             self._book_end(record.terminate_cause or 0, now_ms)
-        elif before.phase is not Phase.OPEN:
+        elif before.phase is not _OPEN:
             self.admit(admitted=False)
             self.entries.append(
                 entries.encode(

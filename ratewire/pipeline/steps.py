@@ -32,6 +32,10 @@ from rating.usage import Finding, Fold, Kind, Phase, fold
 _pack = msgspec.msgpack.Encoder().encode
 _CLOSED = Slice(0, 0, None)
 
+# Named here for what is done for every record: see rating.money.
+_OPEN, _EXHAUSTED = Phase.OPEN, CutCause.EXHAUSTED
+_BEGINS = frozenset({Finding.OPENED, Finding.RESTARTED})
+
 
 class Terms(msgspec.Struct, frozen=True):
     """What the operator sets for all sessions.
@@ -121,7 +125,7 @@ class Rater:
             meter = None if progress is None else progress.meter
             wraps = self._wraps_32(record.client)
             folded = fold(meter, report_of(record), boot=boot, wraps_32=wraps)
-            if folded.finding in (Finding.OPENED, Finding.RESTARTED):
+            if folded.finding in _BEGINS:
                 if progress is not None and not self._may_restart(progress, now_ms):
                     break
                 if record.user_name != records[0].user_name:
@@ -205,7 +209,7 @@ class Rater:
         What was known must be booked first if it is still open, since another account may follow;
         and the subscriber is not looked up for a session that the store has as open.
         """
-        if progress.meter.phase is Phase.OPEN:
+        if progress.meter.phase is _OPEN:
             progress.give_up(Phase.LOST, now_ms, reason="restarted")
             return False
         return not progress.changed and not (progress.stored and progress.stored.open)
@@ -275,7 +279,7 @@ class Rater:
             account=account.account,
             uid=progress.uid,
             state=encode_state(state),
-            open=progress.meter.phase is Phase.OPEN,
+            open=progress.meter.phase is _OPEN,
             expected_version=0 if stored is None else stored.version,
             expected_rating=account.rating_version,
             expected_boot=boot,
@@ -292,8 +296,8 @@ class Rater:
 
     def _slice(self, progress: Progress, available: int | None) -> tuple[Slice, CutCause]:
         """What the session is given next, and why it would have to be cut."""
-        if progress.meter.phase is not Phase.OPEN:
-            return _CLOSED, CutCause.EXHAUSTED
+        if progress.meter.phase is not _OPEN:
+            return _CLOSED, _EXHAUSTED
         if progress.account.suspended or progress.account.closed:
             return REFUSED, CutCause.SUSPENDED
         piece = size(
@@ -303,7 +307,7 @@ class Rater:
             available,
             begins=not progress.state.admitted,
         )
-        return piece, CutCause.EXHAUSTED
+        return piece, _EXHAUSTED
 
 
 def _may_be_archived(record: AccountingRecord, found: Found) -> bool:
