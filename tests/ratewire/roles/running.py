@@ -63,7 +63,11 @@ class Speaker:
         return request
 
     def send(self, datagram: bytes) -> None:
-        """Send any octets; to whom nobody listens yet they are lost."""
+        """Send any octets; to whom nobody listens they are lost."""
+        with contextlib.suppress(ConnectionRefusedError):
+            self._socket.send(datagram)
+            return
+        # That was the fate of an earlier datagram; this one has not been sent.
         with contextlib.suppress(ConnectionRefusedError):
             self._socket.send(datagram)
 
