@@ -15,7 +15,10 @@ FORGET_MS = 600_000
 
 
 class Beat(msgspec.Struct, frozen=True):
-    """One process: `name` is its role and slot, `ok` whether it does its work, `detail` why not."""
+    """One process: `name` is its role and slot, `ok` whether it does its work, `detail` why not.
+
+    Names are unique on a host, not among hosts.
+    """
 
     name: str
     pid: int
@@ -39,17 +42,22 @@ class Heartbeats:
 
     async def beat(self, beat: Beat) -> None:
         """Note that a process lives."""
-        await self._connection.command("HSET", self._key, beat.name, _encode(beat))
+        await self._connection.command("HSET", self._key, _field(beat), _encode(beat))
 
-    async def gone(self, name: str) -> None:
+    async def gone(self, beat: Beat) -> None:
         """Note that a process has ended as it should."""
-        await self._connection.command("HDEL", self._key, name)
+        await self._connection.command("HDEL", self._key, _field(beat))
 
     async def all(self, now_ms: int) -> list[Beat]:
         """Return the last beat of every process, by name; forgets those that are long dead."""
         raw = await self._connection.command("HGETALL", self._key)
         beats = [_decode(value) for value in cast("dict[bytes, bytes]", raw).values()]
-        dead = [each.name for each in beats if each.at_ms < now_ms - FORGET_MS]
+        dead = [each for each in beats if each.at_ms < now_ms - FORGET_MS]
         if dead:
-            await self._connection.command("HDEL", self._key, *dead)
-        return sorted((b for b in beats if b.name not in dead), key=lambda each: each.name)
+            await self._connection.command("HDEL", self._key, *map(_field, dead))
+        living = [each for each in beats if each not in dead]
+        return sorted(living, key=lambda each: (each.name, each.host))
+
+
+def _field(beat: Beat) -> str:
+    return f"{beat.name}@{beat.host}"

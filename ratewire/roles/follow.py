@@ -89,25 +89,27 @@ class Pulse:
     async def run(self, stop: asyncio.Event) -> None:
         """Beat until `stop` is set, then say goodbye. The store being away is no matter here."""
         while not stop.is_set():
-            ok, detail = self._health()
-            beat = Beat(
-                name=self._name,
-                pid=os.getpid(),
-                host=socket.gethostname(),
-                at_ms=now_ms(),
-                ok=ok,
-                detail=detail,
-                figures=self._figures(),
-            )
             try:
-                await self._system.heartbeats.beat(beat)
+                await self._system.heartbeats.beat(self._beat())
             except StoreError:
                 _log.debug("no heartbeat: the store is away")
             await pause(stop, BEAT_S)
         try:
-            await self._system.heartbeats.gone(self._name)
+            await self._system.heartbeats.gone(self._beat())
         except StoreError:
             _log.debug("no goodbye: the store is away")
+
+    def _beat(self) -> Beat:
+        ok, detail = self._health()
+        return Beat(
+            name=self._name,
+            pid=os.getpid(),
+            host=socket.gethostname(),
+            at_ms=now_ms(),
+            ok=ok,
+            detail=detail,
+            figures=self._figures(),
+        )
 
 
 async def pause(stop: asyncio.Event, seconds: float) -> None:

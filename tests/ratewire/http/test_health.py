@@ -21,8 +21,12 @@ ALL_OK = dict.fromkeys(("store", "database", "listener", "settlement", "enforcer
 
 
 async def beat(system: System, name: str, **changes: Any) -> None:
+    await system.heartbeats.beat(made(name, **changes))
+
+
+def made(name: str, **changes: Any) -> Beat:
     fields: dict[str, Any] = {"pid": 1, "host": "here", "at_ms": now_ms(), "ok": True} | changes
-    await system.heartbeats.beat(Beat(name=name, **fields))
+    return Beat(name=name, **fields)
 
 
 async def all_beat(system: System) -> None:
@@ -58,18 +62,18 @@ async def test_a_part_that_is_silent_is_dead(client: Client, system: System) -> 
     await beat(system, "enforcer-0", at_ms=now_ms() - SILENCE_MS - 1)
     status, checks = await asked(client)
     assert (status, checks["enforcer"]) == (503, "no such process is running")
-    await system.heartbeats.gone("settlement")
+    await system.heartbeats.gone(made("settlement"))
     assert (await asked(client))[1]["settlement"] == "no such process is running"
 
 
 async def test_a_part_that_does_not_work_says_why(client: Client, system: System) -> None:
     await all_beat(system)
-    await beat(system, "listener-1", ok=False, detail="deaf")
+    await beat(system, "listener-0", host="there", ok=False, detail="deaf")
     await beat(system, "settlement", ok=False, detail="a gap")
     status, checks = await asked(client)
     assert (status, checks["listener"], checks["settlement"]) == (
         503,
-        "listener-1: deaf",
+        "listener-0: deaf",
         "settlement: a gap",
     )
 
