@@ -6,6 +6,10 @@ SELECT pg_try_advisory_lock(hashtextextended('ratewire.rebuild', $1))
 -- Let others rebuild partition $1.
 SELECT pg_advisory_unlock(hashtextextended('ratewire.rebuild', $1))
 
+-- name: now
+-- The time by Postgres's clock.
+SELECT now()
+
 -- name: accounts
 -- All accounts, with their balances by the ledger.
 SELECT account_id, currency, status, credit_limit_micros, minimum_balance_micros,

@@ -176,7 +176,7 @@ class _Rebuild:
         if lost is None:
             return 0
         at, parked = Position(0, 0), 0
-        now = await conn.fetchval("SELECT now()")
+        now = await conn.fetchval(_SQL["now"])
         while found := await self._stream.entries_after(at, _SETTLE_ENTRIES):
             items = items_of(found)
             reason = f"left in the stream when the balances were rebuilt: {lost}"

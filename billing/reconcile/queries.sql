@@ -2,6 +2,10 @@
 -- All accounts, by id.
 SELECT account_id FROM customer_billing_accounts ORDER BY account_id
 
+-- name: now
+-- The time by Postgres's clock, also in a transaction that began earlier.
+SELECT clock_timestamp()
+
 -- name: ledger_side
 -- What Postgres knows of the accounts $1, at one moment, when the store has applied their movements
 -- up to $2: ledger balance, last movement posted, and the movements that the store lacks (how many,

@@ -139,7 +139,7 @@ class _Run:
         if drifting:
             drifting = await self._with_causes(conn, drifting, settled.position.generation)
         return Reconciliation(
-            at=await conn.fetchval("SELECT clock_timestamp()"),
+            at=await conn.fetchval(_SQL["now"]),
             position=settled.position,
             accounts=len(accounts),
             drift_micros=sum(abs(drift.drift_micros) for drift in drifting),
