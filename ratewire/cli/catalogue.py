@@ -24,7 +24,7 @@ from rating.tariff import Rule
 
 def register(app: typer.Typer) -> None:
     """Add the commands."""
-    plan = typer.Typer(help="What is sold.", no_args_is_help=True)
+    plan = typer.Typer(help="What is sold: load, list.", no_args_is_help=True)
     plan.command("load")(plan_load)
     plan.command("list")(plan_list)
     app.add_typer(plan, name="plan")
@@ -35,7 +35,10 @@ def plan_load(
     config: ConfigOption = None,
     as_json: JsonOption = False,
 ) -> None:
-    """Load plans: all of the file or, with any fault, none. A changed plan is a new version."""
+    """Load plans from a file.
+
+    All of them or, with any fault, none. A plan that has changed is a new version.
+    """
     plans = read_plans(file)
 
     async def work(system: System) -> list[LoadedPlan]:

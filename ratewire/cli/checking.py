@@ -50,7 +50,7 @@ def register(app: typer.Typer) -> None:
 
 
 def check(config: ConfigOption = None, as_json: JsonOption = False) -> None:
-    """Say of settings, store, database and ports whether they are as they must be.
+    """Check settings, ports, store and database.
 
     A line each for the settings with the ports they name, the store, and the database. Exit status
     1 if one is faulty. It may be run at any time, also beside `serve`.

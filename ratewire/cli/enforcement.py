@@ -38,7 +38,7 @@ class Jobs(msgspec.Struct, frozen=True):
 
 def register(app: typer.Typer) -> None:
     """Add the commands."""
-    session = typer.Typer(help="One session.", no_args_is_help=True)
+    session = typer.Typer(help="One session: disconnect.", no_args_is_help=True)
     session.command("disconnect")(session_disconnect)
     app.command()(sessions)
     app.add_typer(session, name="session")
@@ -97,7 +97,10 @@ def session_disconnect(
     config: ConfigOption = None,
     as_json: JsonOption = False,
 ) -> None:
-    """Have a session cut on its NAS, and tried until a Stop or silence proves it."""
+    """Have a session cut on its NAS.
+
+    Durably: it is tried until a Stop or silence proves it.
+    """
     beginning = session.lower()
     if not _SESSION.fullmatch(beginning):
         raise Refused(
@@ -134,7 +137,7 @@ def jobs(
     config: ConfigOption = None,
     as_json: JsonOption = False,
 ) -> None:
-    """List the live enforcement jobs, and the last that happened to any."""
+    """List enforcement jobs, and what happened to any."""
 
     async def work(system: System) -> Jobs:
         live = await job_views(system, limit=ALL)

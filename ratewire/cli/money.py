@@ -82,7 +82,7 @@ def topup(
     config: ConfigOption = None,
     as_json: JsonOption = False,
 ) -> None:
-    """Top an account up. Its running sessions go on at once."""
+    """Top an account up. Its sessions go on at once."""
     micros = parse_amount(amount)
 
     async def work(system: System) -> ToppedUp:
@@ -126,7 +126,7 @@ async def _topped_up(system: System, receipt: Receipt, currency: str) -> ToppedU
 
 
 def balance(account: str, config: ConfigOption = None, as_json: JsonOption = False) -> None:
-    """Show an account's balance, what is reserved, and what is available: live."""
+    """Show an account's money, live from the store."""
 
     async def work(system: System) -> BalanceView:
         return await balance_view(system, account)
@@ -176,7 +176,7 @@ def ledger(
     config: ConfigOption = None,
     as_json: JsonOption = False,
 ) -> None:
-    """List what the ledger has of an account, with the running balance."""
+    """List an account's postings with its balance."""
 
     async def work(system: System) -> list[StatementRow]:
         async with (await system.pool()).acquire() as conn:
@@ -206,7 +206,10 @@ def ledger(
 
 
 def reconcile_books(config: ConfigOption = None, as_json: JsonOption = False) -> None:
-    """Compare store and ledger to the micro, under traffic. Repairs nothing; exit 1 on drift."""
+    """Compare store and ledger to the micro.
+
+    Under traffic, too. Repairs nothing; exit status 1 if they do not agree.
+    """
 
     async def work(system: System) -> Reconciliation:
         return await reconcile(
@@ -252,7 +255,10 @@ def print_reconciliation(found: Reconciliation) -> None:
 
 
 def rebuild_balances(config: ConfigOption = None, as_json: JsonOption = False) -> None:
-    """Write the store's books anew from Postgres, behind a fence. NASes may go on reporting."""
+    """Write the store's books anew from Postgres.
+
+    Behind a fence, after what the stream still holds is settled. NASes may go on reporting.
+    """
 
     async def work(system: System) -> Rebuilt:
         return await rebuild(

@@ -27,11 +27,11 @@ from ratewire.wiring import System, now, servers
 
 def register(app: typer.Typer) -> None:
     """Add the commands."""
-    nas = typer.Typer(help="The NASes that may speak.", no_args_is_help=True)
+    nas = typer.Typer(help="The NASes that may speak: add, list, remove.", no_args_is_help=True)
     nas.command("add")(nas_add)
     nas.command("list")(nas_list)
     nas.command("remove")(nas_remove)
-    token = typer.Typer(help="Tokens for the HTTP API.", no_args_is_help=True)
+    token = typer.Typer(help="Tokens for the HTTP API: create.", no_args_is_help=True)
     token.command("create")(token_create)
     app.command()(migrate)
     app.add_typer(nas, name="nas")

@@ -36,12 +36,12 @@ _BRINGING = "bringing to the store"
 
 def register(app: typer.Typer) -> None:
     """Add the commands."""
-    account = typer.Typer(help="Billing accounts.", no_args_is_help=True)
+    account = typer.Typer(help="Billing accounts: create.", no_args_is_help=True)
     account.command("create")(account_create)
-    subscriber = typer.Typer(help="Who may use the service.", no_args_is_help=True)
+    subscriber = typer.Typer(help="Who may use the service: add, remove.", no_args_is_help=True)
     subscriber.command("add")(subscriber_add)
     subscriber.command("remove")(subscriber_remove)
-    bulk = typer.Typer(help="Many at once.", no_args_is_help=True)
+    bulk = typer.Typer(help="Many at once, from a file: subscribers.", no_args_is_help=True)
     bulk.command("subscribers")(import_subscribers)
     app.add_typer(account, name="account")
     app.add_typer(subscriber, name="subscriber")
@@ -113,7 +113,10 @@ def subscriber_add(
 
 
 def subscriber_remove(username: str, config: ConfigOption = None) -> None:
-    """Let a user name use the service no more; its running sessions end as they end."""
+    """Let a user name use the service no more.
+
+    Its running sessions go on until they end.
+    """
 
     async def work(system: System) -> None:
         async with (await system.pool()).acquire() as conn:
@@ -132,7 +135,10 @@ def import_subscribers(
     config: ConfigOption = None,
     as_json: JsonOption = False,
 ) -> None:
-    """Import subscribers with accounts and top-ups: all of the file or, with any fault, none."""
+    """Import subscribers with accounts and top-ups.
+
+    All of the file or, with any fault, nothing.
+    """
     bars = _Bars()
 
     async def work(system: System) -> Imported:

@@ -54,7 +54,10 @@ def unrated(
     config: ConfigOption = None,
     as_json: JsonOption = False,
 ) -> None:
-    """List the sessions that could not be rated: acknowledged, kept, not charged."""
+    """List sessions that could not be rated.
+
+    They were acknowledged, kept, and not charged.
+    """
 
     async def work(system: System) -> list[UnratedSession]:
         async with (await system.pool()).acquire() as conn:

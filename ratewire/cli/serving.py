@@ -35,7 +35,10 @@ def serve(
     slot: Annotated[int | None, typer.Option(hidden=True)] = None,
     parent: Annotated[int | None, typer.Option(hidden=True)] = None,
 ) -> None:
-    """Serve: RADIUS in, money reserved, charged and settled, sessions cut. Ctrl-C drains."""
+    """Serve until Ctrl-C, then drain.
+
+    RADIUS in, money reserved, charged and settled, sessions cut: each role in a process of its own.
+    """
     settings = settings_of(config)
     roles = list(dict.fromkeys(role or Role))
     if workers is not None and Role.LISTENER not in roles:

@@ -19,7 +19,8 @@ from tests.ratewire.cli.conftest import SECRET, Configured
 from tests.support.servers import DatabaseServer, fresh_database
 
 HOST = "127.0.0.1"
-STOP_S = 40.0
+STOP_S = 60.0
+READY_S = 60.0
 
 
 @contextmanager
@@ -97,18 +98,20 @@ def test_roles_work_apart_and_take_over_from_each_other(
         closing(PyradNas("127.30.0.1", ports["RADIUS__ACCT_PORT"], SECRET)) as nas,
         serving(stocked.config, "--role", "listener", "--workers", "2") as first,
     ):
-        eventually(lambda: nas.is_answered(login.start()))
+        eventually(lambda: nas.is_answered(login.start()), seconds=READY_S)
         with serving(stocked.config, "--role", "listener"):
             # Both have the port now, and the first goes.
-            eventually(lambda: _listeners(ports["RADIUS__ACCT_PORT"]) == 3)
+            eventually(lambda: _listeners(ports["RADIUS__ACCT_PORT"]) == 3, seconds=READY_S)
             first.send_signal(signal.SIGTERM)
             first.wait(STOP_S)
             nas.send(login.interim(60, 1_000_000, 0), login.stop(120, 1_000_000, 1_000_000))
     assert ratewire.json("balance", "acme")["balance_micros"] == 4_996_000
     assert ratewire.json("usage")["subscribers"] == [], "nobody settles"
     with serving(stocked.config, "--role", "settlement", "--role", "http"):
-        eventually(lambda: ratewire.json("usage")["total"]["charged_micros"] == 4_000)
-        eventually(lambda: _is_alive(ports["HTTP__PORT"]))
+        eventually(
+            lambda: ratewire.json("usage")["total"]["charged_micros"] == 4_000, seconds=READY_S
+        )
+        eventually(lambda: _is_alive(ports["HTTP__PORT"]), seconds=READY_S)
         assert _listeners(ports["RADIUS__ACCT_PORT"]) == 0
     assert ratewire.json("reconcile")["exact"]
 
