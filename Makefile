@@ -5,10 +5,10 @@ PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check
 RUN := $(BIN)/ratewire
 
 .DEFAULT_GOAL := help
-.PHONY: help install run test check bench lock clean
+.PHONY: help install run test check bench bench-freeradius lock clean
 
 help:  ## Show these targets
-	@awk -F':.*## ' '/^[a-z-]+:.*## /{printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F':.*## ' '/^[a-z-]+:.*## /{printf "  make %-17s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 install: .venv/.runtime  ## Make .venv with everything `ratewire` needs
 	@echo "ratewire is installed: $(RUN) --help"
@@ -27,6 +27,9 @@ check: .venv/.check  ## Lint, types, import rules
 
 bench: .venv/.test  ## Measure the main job; prints JSON (bench/README.md says how)
 	@$(BIN)/python -m bench $(ARGS)
+
+bench-freeradius: .venv/.test  ## The same load on FreeRADIUS + PostgreSQL, where installed; the ratio
+	@$(BIN)/python -m bench.freeradius_ratio $(ARGS)
 
 lock: .venv/.check  ## Renew requirements/*.txt from pyproject.toml
 	@$(PIP) uv
