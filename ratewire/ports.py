@@ -10,6 +10,8 @@ import msgspec
 from config.settings import Settings
 from ratewire.roles.leaf import Role
 
+TAKEN = "another program has it, or the serve of another user"
+
 
 class PortError(Exception):
     """Ports cannot be had; the message says of each which setting it is, and why."""
@@ -56,7 +58,7 @@ def in_use(ports: Sequence[Port]) -> list[Port]:
                 _bind(port, share=True)
                 shared.append(port)
         except OSError as error:
-            reason = os.strerror(error.errno or 0)
+            reason = TAKEN if error.errno == errno.EADDRINUSE else os.strerror(error.errno or 0)
             faults.append(f"{port.setting}: {port.bind} port {port}: {reason}")
     if faults:
         raise PortError("; ".join(faults))

@@ -6,6 +6,7 @@ from typing import Annotated
 import msgspec
 import typer
 
+from billing.database import DatabaseUnavailable
 from billing.review.listings import enforcement
 from ratewire.cli.running import (
     ConfigOption,
@@ -15,6 +16,7 @@ from ratewire.cli.running import (
     print_json,
     print_table,
     run,
+    warn,
 )
 from ratewire.views.events import EventView, event_view
 from ratewire.views.jobs import JobView, job_views
@@ -55,7 +57,7 @@ def sessions(
     async def work(system: System) -> list[SessionView]:
         return await session_views(system, user=user, limit=ALL)
 
-    views = run(config, work)
+    views = run(config, work, database=False)
     if as_json:
         print_json(views)
         return
@@ -125,7 +127,7 @@ def session_disconnect(
             raise Refused(f"session {session!r} has just ended")
         return uid
 
-    uid = run(config, work)
+    uid = run(config, work, database=False)
     if as_json:
         print_json({"session": uid, "job": "requested"})
     else:
@@ -141,11 +143,16 @@ def jobs(
 
     async def work(system: System) -> Jobs:
         live = await job_views(system, limit=ALL)
-        async with (await system.pool()).acquire() as conn:
+        try:
+            pool = await system.pool()
+        except DatabaseUnavailable as error:
+            warn(f"events are not shown: {error}")
+            return Jobs(live, [])
+        async with pool.acquire() as conn:
             events = await enforcement(conn, limit=limit)
         return Jobs(live, [event_view(event) for event in events])
 
-    found = run(config, work)
+    found = run(config, work, database=False)
     if as_json:
         print_json(found)
         return

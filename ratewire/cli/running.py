@@ -44,22 +44,33 @@ def settings_of(config: Path | None) -> Settings:
     return load(config, os.environ)
 
 
-def run(config: Path | None, work: Callable[[System], Awaitable[T]], *, store: bool = True) -> T:
+def run(
+    config: Path | None,
+    work: Callable[[System], Awaitable[T]],
+    *,
+    store: bool = True,
+    database: bool = True,
+) -> T:
     """Carry out a command on a system that is ready for it, and return what it returns.
 
-    `store` False: it only reads the database, and the store may be away.
+    `store` False: it only reads the database, and the store may be away; `database` False: it asks
+    the store, and may do without the database.
     """
     settings = settings_of(config)
     # Commands speak for themselves; their logs are for what goes wrong behind them.
     logs.configure("warning", settings.log.format or "console", role="command")
-    return asyncio.run(_run(settings, work, store=store))
+    return asyncio.run(_run(settings, work, store=store, database=database))
 
 
-async def _run(settings: Settings, work: Callable[[System], Awaitable[T]], *, store: bool) -> T:
+async def _run(
+    settings: Settings, work: Callable[[System], Awaitable[T]], *, store: bool, database: bool
+) -> T:
     async with servers(settings) as (urls, _):
         system = System(settings, urls)
         make_ready = prepare if store else prepare_reading
         try:
+            if database:
+                await system.pool()
             await make_ready(system, migrate=settings.database.url is None)
             return await work(system)
         finally:

@@ -7,7 +7,7 @@ from contextlib import contextmanager
 import pytest
 
 from config.settings import HttpSettings, RadiusSettings, Settings
-from ratewire.ports import PortError, in_use, ports_of
+from ratewire.ports import TAKEN, PortError, in_use, ports_of
 from ratewire.roles.leaf import Role
 
 
@@ -72,8 +72,8 @@ def test_every_port_that_cannot_be_had_is_named() -> None:
         with pytest.raises(PortError) as refused:
             in_use(ports_of(settings(acct=acct, http=http), list(Role)))
         assert str(refused.value) == (
-            f"radius.acct_port: 127.0.0.1 port {acct}/udp: Address already in use;"
-            f" http.port: 127.0.0.1 port {http}/tcp: Address already in use"
+            f"radius.acct_port: 127.0.0.1 port {acct}/udp: {TAKEN};"
+            f" http.port: 127.0.0.1 port {http}/tcp: {TAKEN}"
         )
 
 

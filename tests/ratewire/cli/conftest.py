@@ -3,14 +3,17 @@
 import time
 from collections.abc import Iterator
 from pathlib import Path
+from socket import AF_INET, SOCK_DGRAM, SOCK_STREAM, SocketKind, socket
 
 import msgspec
 import pytest
 
 from balances.connection import Connection
 from balances.housekeeping import StreamAndBooks
+from config.load import load
+from config.settings import Settings
 from ratewire.wiring import Urls
-from tests.acceptance.installation import Installation, Serving
+from tests.acceptance.installation import HOST, Installation, Serving
 from tests.acceptance.pyrad_nas import PyradNas
 from tests.acceptance.records import Login
 from tests.ratewire.cli.command_line import CommandLine
@@ -70,6 +73,11 @@ class Configured(msgspec.Struct, frozen=True):
     urls: Urls
     ratewire: CommandLine
 
+    @property
+    def settings(self) -> Settings:
+        """As the commands read them."""
+        return load(self.config, {})
+
     def in_store(self, *command: bytes | str | int) -> object:
         """Give the store a command of its own language."""
 
@@ -100,12 +108,22 @@ class Configured(msgspec.Struct, frozen=True):
 
 
 def configure(config: Path, urls: Urls) -> CommandLine:
-    """The command line with a settings file for these servers."""
+    """The command line with a settings file for these servers, and for ports that are free."""
     config.write_text(
+        f'[radius]\nbind = ["{HOST}"]\n'
+        f"auth_port = {free_port(SOCK_DGRAM)}\nacct_port = {free_port(SOCK_DGRAM)}\n"
+        f"[http]\nport = {free_port(SOCK_STREAM)}\n"
         f'[store]\nurl = "{urls.store}"\n[database]\nurl = "{urls.database}"\n'
         f'[data]\ndir = "{config.parent}"\n'
     )
     return CommandLine(config)
+
+
+def free_port(kind: SocketKind) -> int:
+    """A port of loopback that nobody has just now."""
+    with socket(AF_INET, kind) as probe:
+        probe.bind((HOST, 0))
+        return probe.getsockname()[1]
 
 
 @pytest.fixture

@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from migrations import runner
+from ratewire.ports import TAKEN
 from tests.balances.server import serving, valkey_program
 from tests.ratewire.cli.command_line import CommandLine
 from tests.ratewire.cli.conftest import Configured, Running
@@ -39,14 +40,19 @@ def test_all_is_well_beside_serve(running: Running) -> None:
 
 
 def test_all_is_well_before_serve(configured: Configured) -> None:
+    radius, http = configured.settings.radius, configured.settings.http
     status, lines = verdicts(configured.ratewire)
-    assert (status, lines[0]) == (0, "ok: ports 1812/udp free, 1813/udp free, 8000/tcp free")
+    assert (status, lines[0]) == (
+        0,
+        f"ok: ports {radius.auth_port}/udp free, {radius.acct_port}/udp free, {http.port}/tcp free",
+    )
 
 
 def test_embedded_servers_are_new_at_first(tmp_path: Path) -> None:
     """Their schema is made by whoever uses them first, so that it is not there is no fault."""
     ended = CommandLine().bare("check", RATEWIRE_DATA__DIR=str(tmp_path))
-    assert (ended.status, ended.err) == (0, "")
+    assert ended.err == ""
+    assert ended.out.splitlines()[2].startswith("database  ok: postgresql 18")
     assert "new: its schema is made when it is first used" in ended.out
 
 
@@ -75,7 +81,7 @@ def test_a_port_that_another_program_has_is_named(configured: Configured) -> Non
         ended = configured.ratewire("check", RATEWIRE_HTTP__PORT=str(port))
     assert ended.status == 1
     assert ended.out.splitlines()[0] == (
-        f"settings  FAULTY: http.port: 127.0.0.1 port {port}/tcp: Address already in use"
+        f"settings  FAULTY: http.port: 127.0.0.1 port {port}/tcp: {TAKEN}"
     )
 
 

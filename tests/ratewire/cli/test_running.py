@@ -1,5 +1,6 @@
 """How commands read and write, and what they do without a server."""
 
+import json
 from datetime import UTC, datetime, timedelta, timezone
 from pathlib import Path
 
@@ -33,15 +34,17 @@ def test_without_the_store_nothing_else_is_done(stocked: Configured) -> None:
     assert stocked.ratewire.refused("balance", "b") == "account b does not exist"
 
 
-def test_without_the_database_it_is_told(stocked: Configured) -> None:
+def test_without_the_database_it_is_told_and_what_runs_is_shown(stocked: Configured) -> None:
     ratewire = stocked.beside("lost.toml", database=f"postgresql://u:hidden@{NOBODY}/d")
-    assert ratewire.refused("ledger", "acme").startswith("no connection to the database: ")
-    # What runs is shown all the same: it is the store's.
+    for command in ("ledger acme", "balance acme", "topup acme 1", "reconcile", "migrate"):
+        told = ratewire.refused(*command.split())
+        assert told.startswith("no connection to the database: ")
+        assert "hidden" not in told
     ended = ratewire("sessions", "--json")
     assert (ended.status, ended.out) == (0, "[]\n")
-    assert "starting without the database" in ended.err
-    assert "hidden" not in ended.err
-    assert ratewire("balance", "acme").status == 1
+    ended = ratewire("jobs", "--json")
+    assert (ended.status, json.loads(ended.out)) == (0, {"live": [], "events": []})
+    assert "ratewire: warning: events are not shown: no connection to the database" in ended.err
 
 
 def test_a_secret_is_what_is_given_less_one_line_break(

@@ -12,13 +12,13 @@ from pathlib import Path
 
 import pytest
 
-from tests.acceptance.installation import eventually
+from ratewire.ports import TAKEN
+from tests.acceptance.installation import HOST, eventually
 from tests.acceptance.pyrad_nas import PyradNas
 from tests.acceptance.records import Login
-from tests.ratewire.cli.conftest import SECRET, Configured
+from tests.ratewire.cli.conftest import SECRET, Configured, free_port
 from tests.support.servers import DatabaseServer, fresh_database
 
-HOST = "127.0.0.1"
 STOP_S = 60.0
 READY_S = 60.0
 
@@ -31,25 +31,6 @@ def taken(kind: socket.SocketKind) -> Generator[int]:
         if kind is socket.SOCK_STREAM:
             other.listen()
         yield other.getsockname()[1]
-
-
-def free(kind: socket.SocketKind) -> int:
-    with taken(kind) as port:
-        return port
-
-
-@pytest.fixture
-def ports(monkeypatch: pytest.MonkeyPatch) -> dict[str, int]:
-    """Free ports, which are those of all processes that a test starts."""
-    found = {
-        "RADIUS__AUTH_PORT": free(socket.SOCK_DGRAM),
-        "RADIUS__ACCT_PORT": free(socket.SOCK_DGRAM),
-        "HTTP__PORT": free(socket.SOCK_STREAM),
-    }
-    monkeypatch.setenv("RATEWIRE_RADIUS__BIND", HOST)
-    for name, port in found.items():
-        monkeypatch.setenv(f"RATEWIRE_{name}", str(port))
-    return found
 
 
 @contextmanager
@@ -87,21 +68,22 @@ def refused(config: Path | None, *words: str, status: int = 1) -> str:
 
 
 def test_roles_work_apart_and_take_over_from_each_other(
-    stocked: Configured, ports: dict[str, int]
+    stocked: Configured,
 ) -> None:
     ratewire = stocked.ratewire
+    acct, http = stocked.settings.radius.acct_port, stocked.settings.http.port
     ratewire.done("topup", "acme", "5.00")
     words = ("nas", "add", "pop1", "--source", "127.30.0.0/16", "--secret", "-")
     ratewire.done(*words, stdin=SECRET)
     login = Login("alice", "1", int(time.time()) - 600)
     with (
-        closing(PyradNas("127.30.0.1", ports["RADIUS__ACCT_PORT"], SECRET)) as nas,
+        closing(PyradNas("127.30.0.1", acct, SECRET)) as nas,
         serving(stocked.config, "--role", "listener", "--workers", "2") as first,
     ):
         eventually(lambda: nas.is_answered(login.start()), seconds=READY_S)
         with serving(stocked.config, "--role", "listener"):
             # Both have the port now, and the first goes.
-            eventually(lambda: _listeners(ports["RADIUS__ACCT_PORT"]) == 3, seconds=READY_S)
+            eventually(lambda: _listeners(acct) == 3, seconds=READY_S)
             first.send_signal(signal.SIGTERM)
             first.wait(STOP_S)
             nas.send(login.interim(60, 1_000_000, 0), login.stop(120, 1_000_000, 1_000_000))
@@ -111,8 +93,8 @@ def test_roles_work_apart_and_take_over_from_each_other(
         eventually(
             lambda: ratewire.json("usage")["total"]["charged_micros"] == 4_000, seconds=READY_S
         )
-        eventually(lambda: _is_alive(ports["HTTP__PORT"]), seconds=READY_S)
-        assert _listeners(ports["RADIUS__ACCT_PORT"]) == 0
+        eventually(lambda: _is_alive(http), seconds=READY_S)
+        assert _listeners(acct) == 0
     assert ratewire.json("reconcile")["exact"]
 
 
@@ -129,16 +111,18 @@ def _listeners(port: int) -> int:
 
 
 def test_ports_that_another_program_has_are_named_and_nothing_starts(
-    tmp_path: Path, ports: dict[str, int], monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     data = tmp_path / "var"
     monkeypatch.setenv("RATEWIRE_DATA__DIR", str(data))
     with taken(socket.SOCK_DGRAM) as acct, taken(socket.SOCK_STREAM) as http:
+        monkeypatch.setenv("RATEWIRE_RADIUS__BIND", HOST)
+        monkeypatch.setenv("RATEWIRE_RADIUS__AUTH_PORT", str(free_port(socket.SOCK_DGRAM)))
         monkeypatch.setenv("RATEWIRE_RADIUS__ACCT_PORT", str(acct))
         monkeypatch.setenv("RATEWIRE_HTTP__PORT", str(http))
         assert refused(None) == (
-            f"radius.acct_port: {HOST} port {acct}/udp: Address already in use;"
-            f" http.port: {HOST} port {http}/tcp: Address already in use\n"
+            f"radius.acct_port: {HOST} port {acct}/udp: {TAKEN};"
+            f" http.port: {HOST} port {http}/tcp: {TAKEN}\n"
         )
         assert not data.exists()
 
@@ -149,11 +133,11 @@ def test_a_role_that_finds_its_port_taken_when_it_is_started_again_says_which(
     with taken(socket.SOCK_STREAM) as http:
         monkeypatch.setenv("RATEWIRE_HTTP__PORT", str(http))
         told = refused(configured.config, "--role", "http", "--slot", "0")
-    assert told == f"http.port: {HOST} port {http}/tcp: Address already in use\n"
+    assert told == f"http.port: {HOST} port {http}/tcp: {TAKEN}\n"
 
 
 def test_nothing_starts_without_the_store_or_on_another_schema(
-    configured: Configured, database_server: DatabaseServer, ports: dict[str, int]
+    configured: Configured, database_server: DatabaseServer
 ) -> None:
     configured.beside("lost.toml", store="redis://:hidden@127.0.0.1:1")
     told = refused(configured.config.with_name("lost.toml"))
