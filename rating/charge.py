@@ -11,12 +11,8 @@ from typing import Final
 
 import msgspec
 
-from rating.money import Rounding, divide
 from rating.quantity import Counters
 from rating.tariff import Counter, Rule, Tariff
-
-#: Micros are fine enough that the direction matters to nobody; the nearest is the fairest.
-RULE_ROUNDING = Rounding.HALF_UP
 
 
 class LineKind(enum.StrEnum):
@@ -67,8 +63,12 @@ def billed_units(rule: Rule, units: int) -> int:
 
 
 def rule_amount(rule: Rule, billed: int) -> int:
-    """Return the micros for billed units, rounded once."""
-    return divide(billed * rule.price_micros, rule.per_units, RULE_ROUNDING)
+    """Return the micros for billed units, rounded once: the nearest, halves up.
+
+    Micros are fine enough that the direction matters to nobody; the nearest is the fairest.
+    """
+    # divide(..., HALF_UP) of what is never negative: this is done twice for every record.
+    return (2 * billed * rule.price_micros + rule.per_units) // (2 * rule.per_units)
 
 
 def running_total(tariff: Tariff, used: Counters) -> int:
@@ -77,12 +77,12 @@ def running_total(tariff: Tariff, used: Counters) -> int:
     Monotone in every counter, and 0 for a session that used nothing. The work does not depend on
     how much was used.
     """
-    if not used:
+    if not (used.octets_out or used.octets_in or used.seconds):
         return 0
     total = tariff.connect_fee_micros
     for rule in tariff.rules:
-        total += rule_amount(rule, billed_units(rule, units_of(rule.counter, used)))
-    return max(total, tariff.minimum_micros)
+        total += rule_amount(rule, billed_units(rule, _UNITS[rule.counter](used)))
+    return max(tariff.minimum_micros, total)
 
 
 def explain_total(tariff: Tariff, used: Counters) -> tuple[Line, ...]:

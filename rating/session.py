@@ -9,6 +9,9 @@ from rating.quantity import NOTHING, Counters
 from rating.reservation import Pace, observe
 from rating.usage import Finding, Fold, Meter, Report, fold
 
+# Named here for what is done for every record: see rating.money.
+_CLOSED, _RESTARTED = Finding.CLOSED, Finding.RESTARTED
+
 #: No session counts further than this; a counter that does is a broken one.
 MAX_COUNTER = 2**63 - 1
 
@@ -52,22 +55,30 @@ def price(plan: Plan, before: Meter | None, pace: Pace, folded: Fold) -> Rated:
     if not folded.finding.changes or not folded.usage:
         return Rated(folded.meter, pace, NOTHING, 0, folded.finding, folded.fell)
     total = running_total(plan.tariff, folded.meter.used)
-    if total > MAX_MICROS or max(msgspec.structs.astuple(folded.meter.marks)) > MAX_COUNTER:
+    if total > MAX_MICROS or _beyond(folded.meter.marks):
         return _implausible(before, pace, folded)
     charge = total - folded.meter.total_micros
     assert charge >= 0, (folded.meter, total)
     return Rated(
-        meter=msgspec.structs.replace(folded.meter, total_micros=total),
-        pace=_follow(pace, before, folded),
-        usage=folded.usage,
-        charge_micros=charge,
-        finding=folded.finding,
-        fell=folded.fell,
+        folded.meter.charged(total),
+        _follow(pace, before, folded),
+        folded.usage,
+        charge,
+        folded.finding,
+        folded.fell,
+    )
+
+
+def _beyond(marks: Counters) -> bool:
+    return (
+        marks.octets_out > MAX_COUNTER
+        or marks.octets_in > MAX_COUNTER
+        or marks.seconds > MAX_COUNTER
     )
 
 
 def _follow(pace: Pace, before: Meter | None, folded: Fold) -> Pace:
-    if before is None or folded.finding is Finding.RESTARTED:
+    if before is None or folded.finding is _RESTARTED:
         return Pace(pace.interval)
     return observe(pace, folded.usage, folded.meter.last_event - before.last_event)
 
@@ -76,7 +87,7 @@ def _implausible(before: Meter | None, pace: Pace, folded: Fold) -> Rated:
     """The session opens or closes all the same, but without the counters that cannot be."""
     if before is None:
         meter = msgspec.structs.replace(folded.meter, marks=folded.meter.base)
-    elif folded.finding is Finding.CLOSED:
+    elif folded.finding is _CLOSED:
         meter = msgspec.structs.replace(before, phase=folded.meter.phase)
     else:
         return Rated(before, pace, NOTHING, 0, Finding.NOTHING, implausible=True)

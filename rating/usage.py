@@ -125,6 +125,20 @@ class Meter(msgspec.Struct, frozen=True, array_like=True):
             marks.octets_out - base.octets_out,
         )
 
+    def charged(self, total_micros: int) -> "Meter":
+        """Return the meter as it is once the epoch was charged so much in all."""
+        return Meter(
+            self.epoch,
+            self.phase,
+            self.started,
+            self.begun,
+            self.last_event,
+            self.marks,
+            self.base,
+            total_micros,
+            self.suspect,
+        )
+
 
 class Fold(msgspec.Struct, frozen=True):
     """The outcome of one report: the meter after it, what it added, and what it was taken for.
@@ -198,9 +212,7 @@ def _begins_anew(meter: Meter, report: Report, boot: int | None) -> bool:
     if boot is not None and meter.started < boot <= begun and begun > meter.begun:
         return True
     return (
-        report.kind is _START
-        and meter.phase is not _OPEN
-        and report.event_time > meter.last_event
+        report.kind is _START and meter.phase is not _OPEN and report.event_time > meter.last_event
     )
 
 
@@ -323,9 +335,7 @@ def _advance(
         total_micros=meter.total_micros,
     )
     closed = phase is not _OPEN and meter.phase is _OPEN
-    return Fold(
-        after, usage, _CLOSED if closed else _ADVANCED, fell=fell and bool(usage)
-    )
+    return Fold(after, usage, _CLOSED if closed else _ADVANCED, fell=fell and bool(usage))
 
 
 def _phase_after(meter: Meter, report: Report, boot: int | None, *, advanced: bool) -> Phase:
@@ -334,8 +344,6 @@ def _phase_after(meter: Meter, report: Report, boot: int | None, *, advanced: bo
     # A session that we gave up and that reports progress lives. Only a record of after the
     # Accounting-On brings one back that was closed by it.
     survived_boot = boot is None or report.event_time > boot
-    if advanced and (
-        meter.phase is _LOST or (meter.phase is _NAS_DOWN and survived_boot)
-    ):
+    if advanced and (meter.phase is _LOST or (meter.phase is _NAS_DOWN and survived_boot)):
         return _OPEN
     return meter.phase
