@@ -66,7 +66,8 @@ class BalanceView(msgspec.Struct, frozen=True):
 
 def register(app: typer.Typer) -> None:
     """Add the commands."""
-    app.command()(topup)
+    # So that a negative amount is told as one, and not as an option that does not exist.
+    app.command(context_settings={"ignore_unknown_options": True})(topup)
     app.command()(balance)
     app.command()(ledger)
     app.command("reconcile")(reconcile_books)
@@ -267,6 +268,8 @@ def rebuild_balances(config: ConfigOption = None, as_json: JsonOption = False) -
             system.stream,
             system.restoration,
             partition=PARTITION,
+            interval_seconds=system.terms.interim,
+            quiet_seconds=system.terms.interim * system.terms.stale_factor,
         )
 
     rebuilt = run(config, work)

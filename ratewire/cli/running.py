@@ -11,9 +11,7 @@ from typing import Annotated, TypeVar
 
 import msgspec
 import typer
-from rich.console import Console
-from rich.table import Table
-from rich.text import Text
+from rich.cells import cell_len, set_cell_size
 
 from balances.errors import StoreError
 from billing.database import unavailable
@@ -29,9 +27,6 @@ ConfigOption = Annotated[
     Path | None,
     typer.Option("--config", help="Settings in TOML; RATEWIRE_SECTION__KEY overrides each."),
 ]
-#: What a table may be wide where it is read by a program, which wraps no lines.
-WIDEST = 10_000
-
 JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON, for programs.")]
 
 
@@ -115,15 +110,24 @@ def print_json(value: object) -> None:
 
 
 def print_table(title: str, columns: Sequence[str], rows: Sequence[Sequence[object]]) -> None:
-    """Print rows for people; columns that hold numbers are aligned to the right."""
-    table = Table(title=title, title_justify="left", box=None, pad_edge=False)
-    for index, column in enumerate(columns):
-        numbers = all(isinstance(row[index], int) for row in rows)
-        table.add_column(column, justify="right" if numbers and rows else "left")
-    for row in rows:
-        table.add_row(*(Text("" if cell is None else printable(str(cell))) for cell in row))
-    # What is piped is not cut to the width of a terminal that is not there.
-    Console(width=None if sys.stdout.isatty() else WIDEST).print(table)
+    """Print rows for people; columns that hold numbers are aligned to the right.
+
+    A line is as long as it must be: whatever wraps it, a name in it can be copied whole.
+    """
+    cells = [["" if cell is None else printable(str(cell)) for cell in row] for row in rows]
+    lines = [list(columns), *cells]
+    widths = [max(cell_len(line[index]) for line in lines) for index in range(len(columns))]
+    numbers = [
+        bool(rows) and all(isinstance(row[index], int) for row in rows)
+        for index in range(len(columns))
+    ]
+    print(title)
+    for line in lines:
+        padded = [
+            " " * (width - cell_len(cell)) + cell if right else set_cell_size(cell, width)
+            for cell, width, right in zip(line, widths, numbers, strict=True)
+        ]
+        print("  ".join(padded).rstrip())
     if not rows:
         print("(none)")
 

@@ -36,6 +36,7 @@ def test_a_topup_under_a_key_is_done_once(stocked: Configured) -> None:
 
 TOPUPS_THAT_CANNOT_BE = [
     (["acme", "0"], "a top-up of 0.00: allowed is more than 0"),
+    (["acme", "-5"], "a top-up of -5.00: allowed is more than 0"),
     (["--", "acme", "-5"], "a top-up of -5.00: allowed is more than 0"),
     (["acme", "1e3"], "'1e3' is not an amount: write digits with a decimal point"),
     (["acme", "1,50"], "'1,50' is not an amount"),
