@@ -3,29 +3,40 @@
 import asyncio
 import ipaddress
 import os
+import signal
 import sys
 from pathlib import Path
 from typing import Annotated
 
 import msgspec
 import typer
+from rich.console import Console
 
+from billing.reconcile.run import Reconciliation
 from config.load import load
 from ratewire import logs
-from ratewire.cli.faults import Refused
 from ratewire.cli.money import print_reconciliation
 from ratewire.cli.running import (
     ConfigOption,
     JsonOption,
+    Refused,
     print_json,
     secret_value,
     settings_of,
 )
 from ratewire.demo import run as demo_run
+from ratewire.demo.ground import taken
+from ratewire.demo.show import logs_to
 from ratewire.fleet.network import Weather
 from ratewire.fleet.runner import Fleet, Scenario
 from ratewire.fleet.summary import Summary
 from ratewire.supervisor import stop_on_signals
+
+#: How often a fleet looks whether the process that started it still lives.
+PARENT_S = 0.5
+
+#: RFC 2865, section 5: what an attribute can hold.
+_USER_NAME_OCTETS = 253
 
 Share = typer.Option(min=0.0, max=0.9, help="Share of the datagrams, 0 to 0.9.")
 
@@ -46,28 +57,39 @@ def demo(
     config: ConfigOption = None,
 ) -> None:
     """See it work: real servers, a simulated NAS fleet, and credit running out."""
-    settings = settings_of(config)
-    os.environ |= demo_run.overrides(settings, os.environ)
-    settings = load(config, os.environ)
-    draws = sys.stdout.isatty() if tty is None else tty
+    draws = _draws() if tty is None else tty
     options = demo_run.Options(config, seconds, draws)
+    with taken(settings_of(config)) as ground:
+        os.environ |= ground.overrides(os.environ)
+        settings = load(config, os.environ)
+        logs.configure(settings.log.level, settings.log.format, role="demo")
 
-    async def work() -> bool:
-        found = await demo_run.demo(settings, options, stop_on_signals())
-        print()
-        print_reconciliation(found)
-        return found.exact
+        async def work() -> Reconciliation | None:
+            stop = stop_on_signals()
+            # Who closes the terminal wants no servers left behind.
+            asyncio.get_running_loop().add_signal_handler(signal.SIGHUP, stop.set)
+            return await demo_run.demo(settings, ground, options, stop)
 
-    logs.configure(settings.log.level, settings.log.format, role="demo")
-    if draws:
-        log_file = Path(settings.data.dir) / "demo.log"
-        with demo_run.logs_to(log_file):
-            exact = asyncio.run(work())
-        print(f"what the processes logged is in {log_file}")
-    else:
-        exact = asyncio.run(work())
-    if not exact:
+        if draws:
+            log_file = Path(settings.data.dir) / "demo.log"
+            with logs_to(log_file):
+                found = asyncio.run(work())
+            print(f"what the processes logged is in {log_file}")
+        else:
+            found = asyncio.run(work())
+    if found is None:
+        print("stopped before there was anything to see")
+        return
+    print()
+    print_reconciliation(found)
+    if not found.exact:
         raise typer.Exit(1)
+
+
+def _draws() -> bool:
+    """Whether standard output is a terminal on which a picture can be drawn in place."""
+    console = Console()
+    return console.is_terminal and not console.is_dumb_terminal
 
 
 def simulate(
@@ -113,9 +135,10 @@ def simulate(
         float | None, typer.Option(min=0, help="End after so long; default: at Ctrl-C.")
     ] = None,
     as_json: JsonOption = False,
+    parent: Annotated[int | None, typer.Option(hidden=True)] = None,
 ) -> None:
     """Simulate a NAS fleet against any server. Ends with what it sent, and what was answered."""
-    names = user or _names(user_format, users)
+    names = _checked(user or _names(user_format, users))
     host, port = _address(server)
     scenario = Scenario(
         host=host,
@@ -141,33 +164,54 @@ def simulate(
         )
 
     async def work() -> Summary:
-        return await Fleet(scenario).run(stop_on_signals())
+        fleet = asyncio.create_task(Fleet(scenario).run(stop_on_signals()))
+        if parent is None:
+            return await fleet
+        return await _while_alive(parent, fleet)
 
     summary = asyncio.run(work())
     if as_json:
         print_json(summary)
         return
     for name, value in msgspec.structs.asdict(summary).items():
-        print(f"{name.replace('_', ' '):22} {value:>16,}" if value != "" else "", end="")
-        print()
+        told = value if isinstance(value, str) else f"{value:,}"
+        print(f"{name.replace('_', ' '):22} {told:>16}")
+
+
+async def _while_alive(parent: int, fleet: asyncio.Task[Summary]) -> Summary:
+    """Run the fleet to its end, or until the process that started this one is gone."""
+    while not fleet.done():
+        await asyncio.wait({fleet}, timeout=PARENT_S)
+        if os.getppid() != parent:
+            raise Refused("whoever started this fleet is gone")
+    return fleet.result()
 
 
 def _names(user_format: str, users: int) -> list[str]:
     try:
         names = [user_format.format(number + 1) for number in range(users)]
-    except (ValueError, IndexError, KeyError) as error:
+    except (ValueError, LookupError, AttributeError) as error:
         raise Refused(
             f"--user-format {user_format!r}: {error}; write for example sim{{:05d}}"
-        ) from (error)
+        ) from error
     if len(set(names)) < len(names):
         raise Refused(f"--user-format {user_format!r} must have a {{}} for the number")
+    return names
+
+
+def _checked(names: list[str]) -> list[str]:
+    for name in names:
+        if not 1 <= len(name.encode()) <= _USER_NAME_OCTETS:
+            raise Refused(f"user name {name!r}: it must have 1 to {_USER_NAME_OCTETS} octets")
+    if len(set(names)) < len(names):
+        raise Refused("--user names somebody twice; a subscriber has one session at a time")
     return names
 
 
 def _address(server: str) -> tuple[str, int]:
     """The IPv4 address and port of HOST or HOST:PORT."""
     host, _, port = server.partition(":")
-    if not host or (port and not (port.isdigit() and 1 <= int(port) <= 65535)):
+    if not host or (port and not (port.isdecimal() and 1 <= int(port) <= 65535)):
         raise Refused(f"--server {server!r}: write HOST or HOST:PORT, a port is 1 to 65535")
     return _ipv4(host), int(port or 1813)
 

@@ -5,6 +5,7 @@ from datetime import datetime
 
 from rich.console import Console
 from rich.table import Table
+from rich.text import Text
 
 from billing.ledger.statement import StatementRow, statement
 from billing.sessions.explain import ExplainedCharge, ExplainedSession, explain
@@ -35,7 +36,8 @@ async def show_statement(
             console.print("nobody used anything yet: there is no statement to show")
             return
         _, customer, mine = best
-        console.print(f"\n[bold]Statement of account {customer.account}[/]")
+        console.print()
+        console.print(Text(f"Statement of account {customer.account}", style="bold"))
         console.print(_ledger(await statement(conn, customer.account, limit=_LEDGER_ROWS)))
         for stated in mine[-_SESSIONS_SHOWN:]:
             _show_session(console, stated, await explain(conn, stated.session_uid))
@@ -48,32 +50,34 @@ def _ledger(rows: Sequence[StatementRow]) -> Table:
     for name in ("amount", "balance"):
         table.add_column(name, justify="right")
     for row in rows:
-        table.add_row(
+        cells = (
             f"{row.posted_at:%Y-%m-%d %H:%M:%S}",
             row.kind.value,
             row.description,
             format_micros(row.amount_micros, row.currency),
             format_micros(row.balance_micros, row.currency),
         )
+        table.add_row(*map(Text, cells))
     return table
 
 
 def _show_session(console: Console, stated: StatedSession, explained: ExplainedSession) -> None:
+    whose = f"Session {stated.acct_session_id} of {stated.username}"
+    plan = f"plan {stated.plan} version {stated.plan_version}"
     ended = f"closed by {stated.close_reason}" if stated.closed_at else "open"
     octets = f"{stated.octets_in:,} octets in, {stated.octets_out:,} out"
-    console.print(
-        f"\nSession {stated.acct_session_id} of {stated.username}, plan {stated.plan} version"
-        f" {stated.plan_version}, from {stated.opened_at:%H:%M:%S}, {ended}:\n"
-        f"{stated.seconds} s, {octets},"
-        f" charged {format_micros(stated.charged_micros, stated.currency)} {stated.currency}",
-        highlight=False,
-    )
-    for each in explained.lines:
-        console.print(f"  {told(each, stated.currency)}", highlight=False)
+    charged = f"{format_micros(stated.charged_micros, stated.currency)} {stated.currency}"
     charges = explained.charges
-    console.print(f"  in {len(charges)} charges, of which the last:", highlight=False)
-    for charge in charges[-_CHARGES_SHOWN:]:
-        console.print(f"    {_charge(charge, stated.currency)}", highlight=False)
+    said = [
+        "",
+        f"{whose}, {plan}, from {stated.opened_at:%H:%M:%S}, {ended}:",
+        f"{stated.seconds} s, {octets}, charged {charged}",
+        *(f"  {told(each, stated.currency)}" for each in explained.lines),
+        f"  in {len(charges)} charges, of which the last:",
+        *(f"    {_charge(each, stated.currency)}" for each in charges[-_CHARGES_SHOWN:]),
+    ]
+    # What a NAS named is text, whatever it looks like.
+    console.print(Text("\n".join(said)))
 
 
 def _charge(charge: ExplainedCharge, currency: str) -> str:

@@ -9,12 +9,14 @@ import msgspec
 from balances.errors import StoreError
 from billing.accounts import money
 from billing.database import unavailable
-from ratewire.demo.stock import ACTOR, TOPUPS, Customer, debt_in_cents
+from ratewire.demo.stock import ACTOR, POOR_MICROS, TOPUPS, Customer, debt_in_cents
 from ratewire.roles.follow import pause
 from ratewire.wiring import System, now
 
 #: Somebody pays about this often.
-EVERY_S = 3.0
+EVERY_S = 1.0
+
+_REMEMBERED = 50
 
 
 class Paid(msgspec.Struct, frozen=True):
@@ -26,14 +28,16 @@ class Paid(msgspec.Struct, frozen=True):
 
 
 class Payer:
-    """Tops up one account without credit every few seconds."""
+    """Tops up one account that is poor and has no session, every now and then."""
 
     def __init__(self, system: System, everybody: list[Customer], random: Random) -> None:
         self._system = system
         self._names = [customer.account for customer in everybody]
         self._random = random
-        self.paid: deque[Paid] = deque(maxlen=50)
+        self.paid: deque[Paid] = deque(maxlen=_REMEMBERED)
+        """The last payments."""
         self.payments = 0
+        """How many there were in all."""
 
     async def run(self, stop: asyncio.Event) -> None:
         """Go on until `stop` is set. A server that is away is waited for."""
@@ -52,7 +56,7 @@ class Payer:
         broke = [
             audit.account
             for audit in audits
-            if audit is not None and audit.account.balance <= 0 and not audit.sessions
+            if audit is not None and audit.account.balance < POOR_MICROS and not audit.sessions
         ]
         if not broke:
             return

@@ -19,19 +19,43 @@ _BAR = 14
 #: Sessions with less than this left are about to be cut (seconds).
 _SOON_S = 20
 
+#: The columns of the sessions, each with the least width of a terminal that shows it.
+_COLUMNS = (
+    ("user", 0, "left"),
+    ("plan", 120, "left"),
+    ("NAS", 120, "left"),
+    ("up", 60, "right"),
+    ("MB", 60, "right"),
+    ("burn/min", 60, "right"),
+    ("charged", 0, "right"),
+    ("left", 0, "right"),
+    ("", 80, "left"),
+    ("lasts", 0, "right"),
+)
+_LONGEST_NAME = 20
 
-def draw(picture: Picture, heading: str, height: int) -> RenderableType:
-    """Return the picture for a terminal so many lines high."""
-    happenings = max(3, min(8, height // 5))
-    rows = max(3, height - happenings - 9)
+#: A terminal that is lower has no room for what happens.
+_FEED_FROM = 14
+
+
+def draw(picture: Picture, heading: str, width: int, height: int) -> RenderableType:
+    """Return the picture for a terminal so many columns wide and lines high, which it fits."""
+    feed = max(2, min(8, height // 5)) if height >= _FEED_FROM else 0
     parts: list[RenderableType] = [
-        Text(f"{heading}   {_clock(picture.elapsed_s)}", style="bold"),
-        _figures(picture),
-        Text(picture.trouble, style="bold red"),
-        _sessions(picture.lines, rows),
-        Panel(_feed(picture.happenings[-happenings:]), title="what happens", title_align="left"),
-        Text("Ctrl-C ends the demo: it drains, and shows what is in the books.", style="dim"),
+        _cropped(Text(f"{_clock(picture.elapsed_s)} {heading}", style="bold")),
+        *_figures(picture),
     ]
+    if picture.trouble:
+        parts.append(_cropped(Text(" ".join(picture.trouble.split()), style="bold red")))
+    # Besides: the sessions' header, the frame around what happens, and the last line.
+    rows = height - len(parts) - 1 - (feed + 2 if feed else 0) - 1
+    parts.append(_sessions(picture.lines, width, max(1, rows)))
+    if feed:
+        happened = _feed(picture.happenings[-feed:], feed)
+        parts.append(Panel(happened, title="what happens", title_align="left"))
+    parts.append(
+        _cropped(Text("Ctrl-C ends the demo: it drains, and shows the books.", style="dim"))
+    )
     return Group(*parts)
 
 
@@ -55,58 +79,81 @@ def happening(event: Happening) -> str:
     return f"{at:%H:%M:%S} {event.text}"
 
 
-def _figures(picture: Picture) -> Table:
-    table = Table.grid(padding=(0, 3))
+def _figures(picture: Picture) -> list[RenderableType]:
     commit = "-" if picture.commit_ms is None else f"{picture.commit_ms:.1f} ms"
-    table.add_row(
-        f"records/s [bold]{picture.records_per_second:.0f}[/]",
-        f"records [bold]{picture.records:,}[/]",
-        f"commit [bold]{commit}[/]",
-        f"settlement lag [bold]{picture.lag_s:.1f} s[/]",
+    first = (
+        ("sessions", f"{len(picture.lines)}", "bold"),
+        ("cuts", f"{picture.cuts}", "bold red"),
+        ("payments", f"{picture.payments}", "bold green"),
+        ("records", f"{picture.records:,}", "bold"),
+        ("records/s", f"{picture.records_per_second:.0f}", "bold"),
+        ("commit", commit, "bold"),
     )
-    table.add_row(
-        f"sessions [bold]{len(picture.lines)}[/]",
-        f"balances [bold]{_money(picture.balance)}[/]",
-        f"reserved [bold]{_money(picture.reserved)}[/]",
-        f"burning [bold]{_money(_burn(picture.lines))}[/]/min",
-        f"cuts [bold red]{picture.cuts}[/]",
-        f"payments [bold green]{picture.payments}[/]",
+    second = (
+        ("balances", _money(picture.balance), "bold"),
+        ("reserved", _money(picture.reserved), "bold"),
+        ("burning", f"{_money(_burn(picture.lines))}/min", "bold"),
+        ("ledger lag", f"{picture.lag_s:.1f} s", "bold"),
     )
-    return table
-
-
-def _sessions(lines: Sequence[Line], rows: int) -> Table:
-    """Those that will be cut first come first."""
-    table = Table(box=None, pad_edge=False, expand=True)
-    for name in ("user", "plan", "NAS"):
-        table.add_column(name, no_wrap=True)
-    for name in ("up", "MB", "burn/min", "charged", "left"):
-        table.add_column(name, justify="right", no_wrap=True)
-    table.add_column("", no_wrap=True)
-    table.add_column("lasts", justify="right", no_wrap=True)
-    ordered = sorted(lines, key=lambda each: (_urgency(each), each.view.user))
-    for each in ordered[:rows]:
-        view = each.view
-        left = each.available + view.reserved_micros
-        table.add_row(
-            view.user.partition("@")[0],
-            view.plan,
-            view.nas.partition("/")[2] or view.nas,
-            f"{view.seconds} s",
-            f"{(view.octets_in + view.octets_out) / 1e6:.1f}",
-            "" if each.burn is None else _amount(each.burn),
-            _amount(view.charged_micros),
-            _amount(left),
-            _bar(left),
-            "[bold red]cutting[/]" if view.cutting and _is_soon(each) else _lasts(each),
+    return [
+        _cropped(
+            Text("  ").join(
+                Text.assemble(f"{name} ", (value, style)) for name, value, style in figures
+            )
         )
-    if len(lines) > rows:
-        table.add_row(f"and {len(lines) - rows} more", style="dim")
+        for figures in (first, second)
+    ]
+
+
+def _cropped(text: Text) -> Text:
+    """A text that takes one line, however narrow."""
+    text.no_wrap = True
+    text.overflow = "ellipsis"
+    return text
+
+
+def _sessions(lines: Sequence[Line], width: int, rows: int) -> Table:
+    """Those that will be cut first come first. It has no more than so many rows."""
+    table = Table(box=None, pad_edge=False, expand=True)
+    shown = [index for index, (_, least, _) in enumerate(_COLUMNS) if width >= least]
+    for index in shown:
+        name, _, justify = _COLUMNS[index]
+        longest = _LONGEST_NAME if name == "user" else None
+        table.add_column(
+            name, justify="right" if justify == "right" else "left", no_wrap=True, max_width=longest
+        )
+    ordered = sorted(lines, key=lambda each: (_urgency(each), each.view.user))
+    room = rows if len(lines) <= rows else rows - 1
+    for each in ordered[:room]:
+        cells = _cells(each)
+        table.add_row(*(cells[index] for index in shown))
+    if len(lines) > room:
+        table.add_row(Text(f"and {len(lines) - room} more", style="dim"))
     return table
 
 
-def _feed(events: Sequence[Happening]) -> Text:
-    return Text("\n".join(happening(each) for each in events) or "nothing yet", no_wrap=True)
+def _cells(each: Line) -> list[Text]:
+    """One session, by _COLUMNS. What a NAS named is text, whatever it looks like."""
+    view = each.view
+    left = each.available + view.reserved_micros
+    cutting = view.cutting and _is_soon(each)
+    return [
+        Text(view.user.partition("@")[0]),
+        Text(view.plan),
+        Text(view.nas.partition("/")[2] or view.nas),
+        Text(f"{view.seconds} s"),
+        Text(f"{(view.octets_in + view.octets_out) / 1e6:.1f}"),
+        Text("" if each.burn is None else _amount(each.burn)),
+        Text(_amount(view.charged_micros)),
+        Text(_amount(left)),
+        _bar(left),
+        Text("cutting", style="bold red") if cutting else Text(_lasts(each)),
+    ]
+
+
+def _feed(events: Sequence[Happening], lines: int) -> Text:
+    told = [happening(each) for each in events] or ["nothing yet"]
+    return Text("\n".join(told + [""] * (lines - len(told))), no_wrap=True, overflow="ellipsis")
 
 
 def _urgency(each: Line) -> int:

@@ -2,7 +2,6 @@
 
 import secrets
 from importlib import resources
-from random import Random
 
 import msgspec
 
@@ -24,10 +23,10 @@ ACTOR = "demo"
 CURRENCY = "EUR"
 
 #: What a prepaid customer of the demo pays in at a time: enough for some seconds to some minutes.
-TOPUPS = (40_000, 60_000, 90_000, 150_000, 300_000, 600_000)
+TOPUPS = (20_000, 60_000, 90_000, 150_000, 300_000, 600_000)
 
-#: Below this an account is topped up when the demo starts, so that there is something to see.
-POOR_MICROS = 40_000
+#: Who has less than this pays again: it may not be enough to begin a session.
+POOR_MICROS = 100_000
 
 _CENT = 10_000
 _ACCOUNTS = 40
@@ -55,8 +54,11 @@ def customers() -> list[Customer]:
     return made
 
 
-async def stock(system: System, random: Random) -> bytes:
-    """Make what is missing, let poor accounts pay, and return the fleet's shared secret."""
+async def stock(system: System) -> bytes:
+    """Make what is missing, let poor accounts pay, and return the fleet's shared secret.
+
+    Some have very little in any case, so that there is something to see soon.
+    """
     everybody = customers()
     async with (await system.pool()).acquire() as conn:
         if not await catalogue.list_(conn):
@@ -73,12 +75,12 @@ async def stock(system: System, random: Random) -> bytes:
                 now=now(),
             )
         if not await subscribers.list_of(conn, everybody[0].account):
-            await import_csv(conn, system.keyring, _rows(everybody, random), actor=ACTOR, now=now())
+            await import_csv(conn, system.keyring, _rows(everybody), actor=ACTOR, now=now())
         published = await nas_register.published(conn)
     relay = await system.relay()
     await relay.publish()
     await relay.drain()
-    await _top_up_the_poor(system, everybody, random)
+    await _top_up_the_poor(system, everybody)
     return directory_of(0, published, system.keyring, builtin_profiles()).clients[NAS_CLIENT].secret
 
 
@@ -87,22 +89,23 @@ def debt_in_cents(balance: int) -> int:
     return -(min(balance, 0) // _CENT) * _CENT
 
 
-def _rows(everybody: list[Customer], random: Random) -> list[str]:
+def _rows(everybody: list[Customer]) -> list[str]:
     rows = ["username,account,plan,currency,topup"]
-    for customer in everybody:
+    for number, customer in enumerate(everybody):
         for user in customer.users:
-            topup = format_micros(random.choice(TOPUPS), CURRENCY)
+            topup = format_micros(TOPUPS[number % len(TOPUPS)], CURRENCY)
             rows.append(f"{user},{customer.account},{customer.plan},{CURRENCY},{topup}")
     return rows
 
 
-async def _top_up_the_poor(system: System, everybody: list[Customer], random: Random) -> None:
-    """Whoever was left without credit by an earlier run begins with some."""
+async def _top_up_the_poor(system: System, everybody: list[Customer]) -> None:
+    """Whoever was left with next to nothing by an earlier run begins with some."""
     names = [customer.account for customer in everybody]
+    audits = zip(names, await system.stream.inspect(names), strict=True)
+    balances = [(name, audit.account.balance if audit else 0) for name, audit in audits]
+    poor = [(name, balance) for name, balance in balances if balance < TOPUPS[0]]
     async with (await system.pool()).acquire() as conn:
-        for name, audit in zip(names, await system.stream.inspect(names), strict=True):
-            balance = 0 if audit is None else audit.account.balance
-            if balance < POOR_MICROS:
-                amount = random.choice(TOPUPS) + debt_in_cents(balance)
-                await money.top_up(conn, name, amount, actor=ACTOR, now=now())
+        for number, (name, balance) in enumerate(poor):
+            amount = TOPUPS[number % len(TOPUPS)] + debt_in_cents(balance)
+            await money.top_up(conn, name, amount, actor=ACTOR, now=now())
     await (await system.relay()).drain(names)

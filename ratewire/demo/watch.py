@@ -20,8 +20,13 @@ from rating.money import format_micros
 
 #: Over how many looks rates are told.
 _SMOOTHED = 5
-_EVENTS_READ = 40
+
+#: How many events are read at a look, and how many a picture has. No more than are read can be new.
+_EVENTS_READ = 200
 _EVENTS_SHOWN = 100
+
+#: How many sessions are known by their user's name, for events that come after their end.
+_USERS_KNOWN = 1000
 
 
 class Line(msgspec.Struct, frozen=True):
@@ -63,6 +68,10 @@ class Picture(msgspec.Struct, frozen=True):
     trouble: str = ""
 
 
+_Key = tuple[str, str, int]
+"""What tells one event of a job from the others: its session, what it is, and when (Unix ms)."""
+
+
 class _Reading(msgspec.Struct, frozen=True):
     """What /metrics said at one moment."""
 
@@ -84,15 +93,20 @@ class Watch:
         self._readings: deque[_Reading] = deque(maxlen=_SMOOTHED)
         self._charged: dict[str, deque[tuple[int, int]]] = {}
         self._users: dict[str, str] = {}
-        self._events: dict[tuple[str, str, int], Happening] = {}
+        self._events: deque[tuple[_Key, Happening]] = deque(maxlen=_EVENTS_READ)
         self._cuts = 0
         self._last = Picture(0.0, [], [], 0, 0.0, None, 0.0, 0, 0, 0, 0)
 
-    async def look(self, client: aiohttp.ClientSession, paid: Iterable[Paid]) -> Picture:
-        """Return the picture of now; the last one, with the trouble, if a server is away."""
+    async def look(
+        self, client: aiohttp.ClientSession, paid: Iterable[Paid], payments: int
+    ) -> Picture:
+        """Return the picture of now; the last one, with the trouble, if a server is away.
+
+        `paid` are the last payments of `payments` in all.
+        """
         elapsed = (now_ms() - self._began_ms) / 1000
         try:
-            self._last = await self._look(client, list(paid), elapsed)
+            self._last = await self._look(client, list(paid), payments, elapsed)
         except (StoreError, aiohttp.ClientError, TimeoutError) as error:
             trouble = str(error) or type(error).__name__
             return msgspec.structs.replace(self._last, elapsed_s=elapsed, trouble=trouble)
@@ -103,12 +117,13 @@ class Watch:
         return self._last
 
     async def _look(
-        self, client: aiohttp.ClientSession, paid: list[Paid], elapsed: float
+        self, client: aiohttp.ClientSession, paid: list[Paid], payments: int, elapsed: float
     ) -> Picture:
         views = await session_views(self._system, user=None, limit=1000)
         names = sorted({*self._accounts, *(view.account for view in views)})
         found = await self._system.stream.inspect(names)
         audits = {name: audit for name, audit in zip(names, found, strict=True) if audit}
+        self._forget({view.session for view in views})
         await self._read_metrics(client)
         await self._read_events()
         first, last = self._readings[0], self._readings[-1]
@@ -127,8 +142,15 @@ class Watch:
             balance=sum(audit.account.balance for audit in audits.values()),
             reserved=sum(audit.account.reserved for audit in audits.values()),
             cuts=self._cuts,
-            payments=len(paid),
+            payments=payments,
         )
+
+    def _forget(self, open_sessions: set[str]) -> None:
+        for session in self._charged.keys() - open_sessions:
+            del self._charged[session]
+        closed = [session for session in self._users if session not in open_sessions]
+        for session in closed[: max(0, len(self._users) - _USERS_KNOWN)]:
+            del self._users[session]
 
     def _line(self, view: SessionView, audits: dict[str, AccountAudit]) -> Line:
         self._users[view.session] = view.user
@@ -143,19 +165,21 @@ class Watch:
 
     async def _read_metrics(self, client: aiohttp.ClientSession) -> None:
         async with client.get(self._metrics_url, timeout=aiohttp.ClientTimeout(2)) as answer:
+            answer.raise_for_status()
             text = await answer.text()
         self._readings.append(await asyncio.to_thread(_reading_of, text))
 
     async def _read_events(self) -> None:
         async with (await self._system.pool()).acquire() as conn:
             events = await enforcement(conn, limit=_EVENTS_READ)
+        known = {key for key, _ in self._events}
         for event in reversed(events):
             at_ms = int(event.at.timestamp() * 1000)
             key = (event.session_uid.hex, event.event, at_ms)
-            if at_ms < self._began_ms or key in self._events:
+            if at_ms < self._began_ms or key in known:
                 continue
             self._cuts += event.event == "proven"
-            self._events[key] = Happening(at_ms, self._told(event))
+            self._events.append((key, Happening(at_ms, self._told(event))))
 
     def _told(self, event: EnforcementEvent) -> str:
         user = self._users.get(event.session_uid.hex, event.account)
@@ -177,9 +201,8 @@ class Watch:
             )
             for each in paid
         ]
-        return sorted([*self._events.values(), *payments], key=lambda each: each.at_ms)[
-            -_EVENTS_SHOWN:
-        ]
+        events = [event for _, event in self._events]
+        return sorted([*events, *payments], key=lambda each: each.at_ms)[-_EVENTS_SHOWN:]
 
 
 def _reading_of(text: str) -> _Reading:
