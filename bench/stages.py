@@ -39,6 +39,7 @@ from ratewire.pipeline.intake import Intake
 from ratewire.pipeline.plans import encode_plan, published_name
 from ratewire.pipeline.raters import Raters
 from ratewire.pipeline.steps import Terms
+from ratewire.roles.leaf import collect_garbage_seldom
 from ratewire.wiring import now_ms
 
 SECRET = "bench-secret"
@@ -221,6 +222,7 @@ def main() -> None:
     parser.add_argument("--batch", type=int, default=200)
     parser.add_argument("--rounds", type=int, default=10)
     parser.add_argument("--profile", action="store_true")
+    collect_garbage_seldom()
     result = asyncio.run(measure(parser.parse_args()))
     print(json.dumps({"machine": machine(), **result}, indent=2))
 

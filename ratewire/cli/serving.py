@@ -56,6 +56,7 @@ def serve(
 
 def _do_role(role: Coroutine[Any, Any, None], ports: Sequence[Port]) -> None:
     """Run a role to its end. Raises PortError if it cannot have its ports."""
+    leaf.collect_garbage_seldom()
     try:
         uvloop.run(role)
     except OSError:

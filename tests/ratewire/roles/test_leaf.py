@@ -1,6 +1,7 @@
 """One process, one role: what ends it."""
 
 import asyncio
+import gc
 import os
 import signal
 import socket
@@ -57,3 +58,14 @@ async def test_a_fault_of_a_role_is_the_process_s(
         async with asyncio.timeout(10):
             with pytest.raises(OSError, match="address already in use"):
                 await leaf.run(settings, Urls(store_url, database_url), Role.HTTP, 0, None)
+
+
+def test_garbage_is_collected_seldom_but_still_collected() -> None:
+    before = gc.get_threshold()
+    try:
+        leaf.collect_garbage_seldom()
+        assert gc.isenabled()
+        assert before[0] < gc.get_threshold()[0] <= 100_000
+    finally:
+        gc.unfreeze()
+        gc.set_threshold(*before)
