@@ -45,7 +45,7 @@ class Running(msgspec.Struct, frozen=True):
         return Login(user, f"session-of-{user}", self.began)
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def running() -> Iterator[Running]:
     """A system that serves, with the sample plans and one NAS, at 127.10.0.1."""
     with server_directory() as directory:
