@@ -37,6 +37,8 @@ def main() -> None:
         message = told(error)
         if message is None:
             raise
+        if isinstance(error, OSError):
+            _discard_output()
         _end(message, status=1)
 
 
@@ -50,10 +52,11 @@ def _is_text(argument: str) -> bool:
 
 def _end(message: str, *, status: int) -> None:
     print(f"ratewire: {message}", file=sys.stderr)
-    _discard_output()
     sys.exit(status)
 
 
 def _discard_output() -> None:
-    """Let Python find nothing to complain of when it ends: what was written is written."""
-    os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
+    """Let Python not try once more, when it ends, to write what cannot be written."""
+    nowhere = os.open(os.devnull, os.O_WRONLY)
+    os.dup2(nowhere, 1)
+    os.close(nowhere)
