@@ -20,6 +20,7 @@ from billing.database import (
 )
 from migrations import runner
 from ratewire.embedded.servers import EmbeddedServers
+from tests.support.frozen import frozen
 from tests.support.servers import DatabaseServer, running, server_directory
 
 
@@ -137,13 +138,9 @@ def test_a_server_that_has_frozen_is_unavailable_in_time() -> None:
 
         async with pool.acquire() as conn:
             backend = conn.get_server_pid()
-        os.kill(backend, signal.SIGSTOP)
-        try:
-            with pytest.raises(DatabaseUnavailable, match="does not answer within"):
-                async with asyncio.timeout(5):
-                    await within(0.2, ask())
-        finally:
-            os.kill(backend, signal.SIGCONT)
+        with frozen(backend), pytest.raises(DatabaseUnavailable, match="does not answer within"):
+            async with asyncio.timeout(3):
+                await within(0.2, ask())
         assert await within(5, ask()) == 1
         await pool.close()
 

@@ -1,8 +1,6 @@
 """Sessions that only Postgres knows, and a Postgres that does not answer."""
 
 import asyncio
-import os
-import signal
 import time
 from pathlib import Path
 
@@ -17,6 +15,7 @@ from ratewire.wiring import System, Urls
 from tests.ratewire.office import Office
 from tests.ratewire.provider import INTERIM, NAS, START
 from tests.ratewire.today import today
+from tests.support.frozen import frozen
 
 MB = 1_000_000
 KEY = f"{NAS}|s1"
@@ -73,8 +72,7 @@ async def test_a_frozen_postgres_delays_a_batch_once_and_no_longer_than_its_pati
     pool = await system.pool()
     async with pool.acquire() as conn:
         backend = conn.get_server_pid()
-    os.kill(backend, signal.SIGSTOP)
-    try:
+    with frozen(backend):
         began = time.monotonic()
         with pytest.raises(ArchiveUnavailable, match="does not answer"):
             await archive.find([KEY])
@@ -83,8 +81,6 @@ async def test_a_frozen_postgres_delays_a_batch_once_and_no_longer_than_its_pati
         with pytest.raises(ArchiveUnavailable, match="a moment ago"):
             await archive.find([KEY])
         assert time.monotonic() - began < 0.1
-    finally:
-        os.kill(backend, signal.SIGCONT)
     await asyncio.sleep(0.3)
     assert await archive.find([KEY]) == {}
 

@@ -4,6 +4,7 @@ import asyncio
 import random
 from collections.abc import Sequence
 
+import msgspec
 import pytest
 
 from balances.entries import Closed, Opened, Reopened
@@ -12,7 +13,7 @@ from balances.port import BalanceStore
 from radius.dynauth import Timers
 from radius.records import AcctStatus
 from ratewire.enforcement.enforcer import Enforcer
-from ratewire.sweeper import CHUNK, LEASE_MS
+from ratewire.sweeper import CHUNK, LEASE_MS, MAX_ATTEMPTS
 from rating.usage import Phase
 from tests.ratewire.enforcement.nas import ack, listening
 from tests.ratewire.provider import INTERIM, NAS, START, STOP, Provider
@@ -36,6 +37,26 @@ class Measured(Wrapped):
 
     async def commit(self, steps: Sequence[Step], loose: Sequence[bytes] = ()) -> CommitResult:
         self.commits.append(len(steps))
+        return await super().commit(steps, loose)
+
+
+class Busy(Wrapped):
+    """One session has changed since it was read, the first times that it is to be booked."""
+
+    def __init__(self, store: BalanceStore, session: str) -> None:
+        super().__init__(store)
+        self._session = session
+        self._times = MAX_ATTEMPTS
+
+    async def commit(self, steps: Sequence[Step], loose: Sequence[bytes] = ()) -> CommitResult:
+        if self._times and any(step.session == self._session for step in steps):
+            self._times -= 1
+            steps = [
+                msgspec.structs.replace(step, expected_version=1)
+                if step.session == self._session
+                else step
+                for step in steps
+            ]
         return await super().commit(steps, loose)
 
 
@@ -160,6 +181,24 @@ async def test_a_boot_closes_what_was_open_before_it_in_chunks(provider: Provide
             (await provider.session("elsewhere", nas="pop1/other")).held,
         ]
     )
+
+
+async def test_a_boot_is_swept_until_nothing_is_left_to_close(provider: Provider) -> None:
+    """One session is stale whenever it is tried, the first time round."""
+    await provider.subscribe(5 * MB)
+    assert await provider.say(
+        provider.report(START, session="busy"), provider.report(START, session="idle")
+    ) == [True, True]
+    provider.world.pass_ms(60_000)
+    await provider.told(AcctStatus.ACCOUNTING_ON, session="", user=None)
+    sweeper = provider.sweeping(Busy(provider.world.hot, f"{NAS}|busy"))
+    assert await sweeper.sweep() == 0
+    assert not (await provider.session("idle")).open
+    assert (await provider.session("busy")).open
+    while await sweeper.sweep() == 0:
+        pass
+    assert not (await provider.session("busy")).open
+    assert await provider.world.sweeps.pending_sweeps() == {}
 
 
 async def test_a_session_that_survived_the_boot_stays(provider: Provider) -> None:

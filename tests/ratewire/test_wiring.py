@@ -1,8 +1,6 @@
 """From settings to connected parts, and how they are let go."""
 
 import asyncio
-import os
-import signal
 import time
 from pathlib import Path
 
@@ -19,6 +17,7 @@ from config.settings import (
 from ratewire import wiring
 from ratewire.pipeline.steps import Terms
 from ratewire.wiring import System, Urls, servers
+from tests.support.frozen import frozen
 from tests.support.servers import server_directory
 
 
@@ -82,12 +81,9 @@ async def test_a_frozen_database_does_not_keep_a_process_from_ending(
             return await conn.fetchval("SELECT pg_backend_pid()")
 
     backend = await ask()
-    os.kill(backend, signal.SIGSTOP)
-    try:
+    with frozen(backend):
         with pytest.raises(DatabaseUnavailable):
             await within(0.1, ask())
         began = time.monotonic()
         await system.close()
         assert time.monotonic() - began < 2
-    finally:
-        os.kill(backend, signal.SIGCONT)

@@ -2,8 +2,6 @@
 
 import asyncio
 import itertools
-import os
-import signal
 from pathlib import Path
 
 import pytest
@@ -11,14 +9,14 @@ import pytest
 from balances.connection import Connection
 from billing.tokens import register as tokens
 from billing.tokens.register import Role
-from config.settings import Settings
 from ratewire.http import app
-from ratewire.wiring import System, Urls, now
+from ratewire.wiring import System, now
+from tests.ratewire.apart import apart
 from tests.ratewire.http.conftest import Client, client_of, problem
 from tests.ratewire.office import Office
 from tests.ratewire.provider import START
 from tests.ratewire.today import today
-from tests.support.gate import Gate
+from tests.support.frozen import frozen
 
 MB = 1_000_000
 PATHS = ("/api/v1/sessions", "/api/v1/enforcement-jobs")
@@ -85,31 +83,29 @@ async def test_what_is_not_there_is_a_problem(client: Client, system: System) ->
 
 
 async def test_without_the_store_the_api_says_so(
-    system: System, office: Office, settings: Settings, tmp_path: Path
+    system: System, office: Office, tmp_path: Path
 ) -> None:
-    apart = System(settings, Urls(f"unix://{tmp_path / 'nothing'}", system.urls.database))
-    async with client_of(apart) as client:
+    headers = await bearer(system)
+    async with apart(system, tmp_path) as (second, _, database), client_of(second) as client:
+        await database.open()
         for path in PATHS:
-            said = await problem(client, path, headers=await bearer(system))
+            said = await problem(client, path, headers=headers)
             assert (said["status"], said["title"]) == (503, "The store is not available")
-    await apart.close()
 
 
 async def test_without_the_database_the_api_says_so_and_goes_on_when_it_is_back(
-    system: System, office: Office, settings: Settings, tmp_path: Path
+    system: System, office: Office, tmp_path: Path
 ) -> None:
     headers = await bearer(system)
-    gate, url = Gate.to_database(tmp_path, system.urls.database)
-    apart = System(settings, Urls(system.urls.store, url))
-    async with client_of(apart) as client:
+    async with apart(system, tmp_path) as (second, store, database), client_of(second) as client:
+        await store.open()
         for _ in range(2):
             said = await problem(client, PATHS[0], headers=headers)
             assert (said["status"], said["title"]) == (503, "The database is not available")
-            await gate.open()
+            await database.open()
             async with client.get(PATHS[0], headers=headers) as response:
                 assert response.status == 200
-            await gate.close()
-    await apart.close()
+            await database.close()
 
 
 async def test_a_frozen_database_is_a_problem_in_time(
@@ -119,13 +115,10 @@ async def test_a_frozen_database_is_a_problem_in_time(
     headers = await bearer(system)
     async with (await system.pool()).acquire() as conn:
         backend = conn.get_server_pid()
-    os.kill(backend, signal.SIGSTOP)
-    try:
+    with frozen(backend):
         async with asyncio.timeout(3):
             said = await problem(client, PATHS[0], headers=headers)
         assert (said["status"], said["title"]) == (503, "The database is not available")
-    finally:
-        os.kill(backend, signal.SIGCONT)
 
 
 async def test_a_fault_of_ours_tells_no_more_than_that(client: Client, system: System) -> None:

@@ -52,6 +52,20 @@ class Doubtful(Wrapped):
         return result
 
 
+class Leaving(Wrapped):
+    """Books one commit, and is away from then on."""
+
+    def __init__(self, store: BalanceStore) -> None:
+        super().__init__(store)
+        self._commits = 0
+
+    async def commit(self, steps: Sequence[Step], loose: Sequence[bytes] = ()) -> CommitResult:
+        self._commits += 1
+        if self._commits > 1:
+            raise StoreUnavailable("gone")
+        return await super().commit(steps, loose)
+
+
 class Grudging(Wrapped):
     """Answers for the steps of one session with a status of its own."""
 
@@ -417,6 +431,27 @@ async def test_a_store_that_is_away_answers_nothing(provider: Provider) -> None:
     assert await provider.say(provider.report(START), on) == [False, False]
     await provider.world.keeping.fence("")
     assert await provider.say(provider.report(START), on) == [True, True]
+
+
+async def test_only_what_is_booked_before_the_store_goes_away_is_answered(
+    provider: Provider,
+) -> None:
+    """The first commit closes what was open before a boot; the restart would be the second."""
+    await provider.subscribe(5 * MB)
+    await provider.told(START, session="again")
+    provider.world.pass_ms(60_000)
+    await provider.world.hot.mark_boot(NAS, provider.clock() // 1000 - 10)
+    batch = [
+        provider.report(
+            INTERIM, 40, 0, MB, session="again", event_time=provider.clock() // 1000 - 20
+        ),
+        provider.report(START, session="again"),
+        provider.report(START, session="other"),
+    ]
+    worker = provider.worker(Leaving(provider.world.hot))
+    assert await provider.say(*batch, to=worker) == [True, False, True]
+    assert provider.observer.counts["unanswered"] == 1
+    assert await provider.say(*batch) == [True] * 3
 
 
 async def test_plans_published_meanwhile_hold_for_the_next_session(provider: Provider) -> None:

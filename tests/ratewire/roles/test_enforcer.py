@@ -32,9 +32,20 @@ async def nas(office: Office) -> AsyncIterator[Nas]:
 
 
 async def test_what_was_due_when_it_starts_is_sent_to_the_nas(
-    system: System, office: Office, provider: Provider, nas: Nas
+    system: System,
+    office: Office,
+    provider: Provider,
+    nas: Nas,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """Its predecessor was killed: no job may be put off because the NASes are not known yet."""
+    revision = system.store.revision
+
+    async def slow(what: str) -> int:
+        await asyncio.sleep(0.3)
+        return await revision(what)
+
+    monkeypatch.setattr(system.store, "revision", slow)
     await office.subscribe(0)
     await provider.told(START, source_host="127.0.0.1")
     async with running(lambda stop: enforcer.run(system, stop, 0)):

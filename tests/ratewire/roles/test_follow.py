@@ -11,9 +11,9 @@ from ratewire.nas import NasDirectory
 from ratewire.roles import follow
 from ratewire.roles.follow import NasFollower, Pulse, pause
 from ratewire.wiring import System, Urls, now_ms
+from tests.ratewire.apart import apart
 from tests.ratewire.office import Office
 from tests.ratewire.roles.running import eventually, running
-from tests.support.gate import Gate
 
 
 async def test_the_directory_is_read_when_it_has_moved_and_only_then(
@@ -32,32 +32,28 @@ async def test_the_directory_is_read_when_it_has_moved_and_only_then(
 
 
 async def test_it_waits_for_the_first_directory_and_then_outlasts_the_store(
-    office: Office, settings: Settings, store_url: str, database_url: str, tmp_path: Path
+    system: System, office: Office, tmp_path: Path
 ) -> None:
     await office.add_nas()
-    gate = Gate(tmp_path / "s", Path(store_url.removeprefix("unix://")))
-    system = System(settings, Urls(f"unix://{tmp_path / 's'}", database_url))
-    follower = NasFollower(system, lambda directory: None)
-    stop = asyncio.Event()
-    beginning = asyncio.create_task(follower.begin(stop))
-    await asyncio.sleep(0.1)
-    assert not beginning.done(), "there is no directory yet"
-    await gate.open()
-    await asyncio.wait_for(beginning, 5)
-    assert list(follower.directory.clients) == ["pop1"]
-    async with running(follower.run):
-        await gate.close()
-        await asyncio.sleep(2 * follow.POLL_S)
+    async with apart(system, tmp_path) as (second, store, _):
+        follower = NasFollower(second, lambda directory: None)
+        beginning = asyncio.create_task(follower.begin(asyncio.Event()))
+        await asyncio.sleep(0.1)
+        assert not beginning.done(), "there is no directory yet"
+        await store.open()
+        await asyncio.wait_for(beginning, 5)
         assert list(follower.directory.clients) == ["pop1"]
-        await office.add_nas("pop2", source="192.0.2.1")
-        await gate.open()
+        async with running(follower.run):
+            await store.close()
+            await asyncio.sleep(2 * follow.POLL_S)
+            assert list(follower.directory.clients) == ["pop1"]
+            await office.add_nas("pop2", source="192.0.2.1")
+            await store.open()
 
-        async def both() -> bool:
-            return list(follower.directory.clients) == ["pop1", "pop2"]
+            async def both() -> bool:
+                return list(follower.directory.clients) == ["pop1", "pop2"]
 
-        await eventually(both)
-    await system.close()
-    await gate.close()
+            await eventually(both)
 
 
 async def test_whoever_waits_for_the_first_directory_can_be_told_to_stop(

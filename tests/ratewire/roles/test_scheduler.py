@@ -11,10 +11,10 @@ from billing.upkeep.jobs import Job, enqueue
 from billing.upkeep.scheduler import DAILY
 from config.settings import DatabaseSettings, Settings
 from ratewire.roles import scheduler
-from ratewire.wiring import System, Urls
+from ratewire.wiring import System
+from tests.ratewire.apart import apart
 from tests.ratewire.office import Office
 from tests.ratewire.roles.running import eventually, running
-from tests.support.gate import Gate
 
 MB = 1_000_000
 FUTURE = datetime(2041, 5, 6, tzinfo=UTC)
@@ -82,12 +82,7 @@ async def test_movements_and_the_upkeep_go_side_by_side(
 
 
 async def test_it_goes_on_when_postgres_was_away(
-    system: System,
-    office: Office,
-    settings: Settings,
-    database_url: str,
-    tmp_path: Path,
-    monkeypatch: pytest.MonkeyPatch,
+    system: System, office: Office, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Away when it starts, and away once more while it works."""
     year = 2041
@@ -95,25 +90,23 @@ async def test_it_goes_on_when_postgres_was_away(
     monkeypatch.setattr(upkeep, "POLL_SECONDS", 0.5)
     await office.subscribe(MB)
     await miss_a_day(system)
-    gate, url = Gate.to_database(tmp_path, database_url)
-    apart = System(settings, Urls(system.urls.store, url))
-    async with running(lambda stop: scheduler.run(apart, stop, 0)):
-        for year, expected in ((2041, 2 * MB), (2042, 3 * MB)):
-            await asyncio.sleep(0.2)
-            await office.top_up(MB, tell=False)
-            await gate.open()
+    async with apart(system, tmp_path) as (second, store, database):
+        await store.open()
+        async with running(lambda stop: scheduler.run(second, stop, 0)):
+            for year, expected in ((2041, 2 * MB), (2042, 3 * MB)):
+                await asyncio.sleep(0.2)
+                await office.top_up(MB, tell=False)
+                await database.open()
 
-            async def arrived(amount: int = expected) -> bool:
-                return await balance(system) == amount
+                async def arrived(amount: int = expected) -> bool:
+                    return await balance(system) == amount
 
-            async def made(made_for: int = year) -> bool:
-                return await partitions(system, made_for) == 8 and not await queued(system)
+                async def made(made_for: int = year) -> bool:
+                    return await partitions(system, made_for) == 8 and not await queued(system)
 
-            await eventually(arrived)
-            await eventually(made)
-            await gate.close()
-            async with (await system.pool()).acquire() as conn:
-                await enqueue(conn, Job.PARTITIONS)
-        await gate.open()
-    await apart.close()
-    await gate.close()
+                await eventually(arrived)
+                await eventually(made)
+                await database.close()
+                async with (await system.pool()).acquire() as conn:
+                    await enqueue(conn, Job.PARTITIONS)
+            await database.open()

@@ -8,14 +8,13 @@ import pytest
 from balances.connection import Connection
 from balances.messages import Position
 from billing.settlement import position
-from config.settings import Settings
 from ratewire.roles import settlement
-from ratewire.wiring import PARTITION, System, Urls, now_ms
+from ratewire.wiring import PARTITION, System, now_ms
+from tests.ratewire.apart import apart
 from tests.ratewire.office import Office
 from tests.ratewire.provider import INTERIM, START, Provider
 from tests.ratewire.roles.running import eventually, running
 from tests.ratewire.today import today
-from tests.support.gate import Gate
 
 MB = 1_000_000
 
@@ -86,44 +85,31 @@ async def test_a_gap_is_told_and_does_not_keep_it_from_ending(
 
 
 async def test_it_waits_for_the_database(
-    system: System,
-    office: Office,
-    provider: Provider,
-    settings: Settings,
-    database_url: str,
-    tmp_path: Path,
+    system: System, office: Office, provider: Provider, tmp_path: Path
 ) -> None:
     await office.subscribe(5 * MB)
     await provider.told(START)
-    gate, url = Gate.to_database(tmp_path, database_url)
-    apart = System(settings, Urls(system.urls.store, url))
-    async with running(lambda stop: settlement.run(apart, stop)):
-        await asyncio.sleep(0.1)
-        assert await settled(system) == Position(1, 0)
-        await gate.open()
+    async with apart(system, tmp_path) as (second, store, database):
+        await store.open()
+        async with running(lambda stop: settlement.run(second, stop)):
+            for sequence in (1, 2):
+                await asyncio.sleep(0.2)
+                assert await settled(system) == Position(1, sequence - 1)
+                await database.open()
 
-        async def caught_up() -> bool:
-            return await settled(system) == Position(1, 1)
+                async def caught_up(expected: int = sequence) -> bool:
+                    return await settled(system) == Position(1, expected)
 
-        await eventually(caught_up)
-        await gate.close()
-        await provider.told(START, session="s2")
-        await asyncio.sleep(0.3)
-        await gate.open()
-
-        async def caught_up_again() -> bool:
-            return await settled(system) == Position(1, 2)
-
-        await eventually(caught_up_again)
-    await apart.close()
-    await gate.close()
+                await eventually(caught_up)
+                await database.close()
+                await provider.told(START, session=f"s{sequence + 1}")
+            await database.open()
 
 
 async def test_without_a_database_it_can_still_be_told_to_stop(
-    system: System, office: Office, settings: Settings, database_url: str, tmp_path: Path
+    system: System, office: Office, tmp_path: Path
 ) -> None:
-    _, url = Gate.to_database(tmp_path, database_url)
-    apart = System(settings, Urls(system.urls.store, url))
-    async with asyncio.timeout(3), running(lambda stop: settlement.run(apart, stop)):
-        await asyncio.sleep(0.05)
-    await apart.close()
+    async with apart(system, tmp_path) as (second, store, _):
+        await store.open()
+        async with asyncio.timeout(3), running(lambda stop: settlement.run(second, stop)):
+            await asyncio.sleep(0.05)
