@@ -209,7 +209,8 @@ def _begins_anew(meter: Meter, report: Report, boot: int | None) -> bool:
     begun = report.begun
     if begun is None:
         return False
-    if boot is not None and meter.started < boot <= begun and begun > meter.begun:
+    later = begun > meter.begun + START_TOLERANCE_S
+    if boot is not None and meter.started < boot <= begun and later:
         return True
     return (
         report.kind is _START and meter.phase is not _OPEN and report.event_time > meter.last_event
@@ -296,10 +297,11 @@ def _suspect(meter: Meter, report: Report, begun: int, counters: Counters) -> Fo
 def _stop_without_counters(meter: Meter, report: Report) -> Fold:
     """A Stop that counts from a later start: some NASes send zeros when they lost the session.
 
-    Whatever it stood for, the session that we know is over.
+    Whatever it stood for, the session that we know is over. If that was known before, it may be the
+    Stop of another one whose Start was lost: nothing is charged, and staff should see it.
     """
     if meter.phase is not _OPEN:
-        return Fold(meter, NOTHING, _NOTHING)
+        return Fold(meter, NOTHING, _NOTHING, fell=True)
     after = msgspec.structs.replace(
         meter,
         phase=_STOPPED,

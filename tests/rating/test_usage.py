@@ -100,6 +100,15 @@ def test_a_stop_without_counters_or_with_zeros_keeps_the_marks_and_closes(last: 
     assert folds[-1].meter.used == Counters(60, 100)
 
 
+def test_a_lone_stop_of_a_later_start_under_a_closed_name_is_no_silent_loss() -> None:
+    """The name was used again and the Start is lost: nothing is charged, and it is there to see."""
+    folds = run(start(), stop(60, 100), stop(30, 90, begun=BEGUN + 300))
+    assert folds[-1].finding is Finding.NOTHING
+    assert folds[-1].fell
+    assert not folds[-1].usage
+    assert folds[-1].meter == folds[-2].meter
+
+
 def test_an_interim_after_the_stop_charges_what_is_more_and_stays_closed() -> None:
     folds = run(start(), stop(60, 100), interim(60, 100), interim(61, 130))
     assert findings(folds)[2:] == ["nothing", "advanced"]
@@ -127,6 +136,15 @@ def test_an_accounting_on_lets_the_id_be_used_again() -> None:
     assert after.finding is Finding.RESTARTED
     assert after.usage == Counters(30, 70)
     assert went_down(folds[-1].meter, boot)
+
+
+def test_an_accounting_on_that_came_late_does_not_charge_a_young_session_twice() -> None:
+    """Without Event-Timestamp a start is derived from the arrival, a second or two off."""
+    boot = BEGUN + 1
+    folds = run(start(), interim(60, 100), boot=boot)
+    after = fold(folds[-1].meter, stop(61, 130, begun=BEGUN + 2), boot=boot, wraps_32=False)
+    assert after.finding is Finding.CLOSED
+    assert after.usage == Counters(1, 30)
 
 
 def test_a_session_reported_after_the_accounting_on_survived_it() -> None:
