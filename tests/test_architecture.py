@@ -4,6 +4,7 @@ What may import what is import-linter's to check (pyproject.toml).
 """
 
 import ast
+import functools
 import re
 from collections.abc import Iterator
 from pathlib import Path
@@ -52,7 +53,12 @@ def modules(*folders: str) -> Iterator[tuple[Path, ast.Module]]:
     """The Python files of these folders, by their paths from the root."""
     for folder in folders:
         for path in sorted((ROOT / folder).rglob("*.py")):
-            yield path.relative_to(ROOT), ast.parse(path.read_text())
+            yield path.relative_to(ROOT), parsed(path)
+
+
+@functools.cache
+def parsed(path: Path) -> ast.Module:
+    return ast.parse(path.read_text())
 
 
 def functions(tree: ast.AST) -> Iterator[_Function]:

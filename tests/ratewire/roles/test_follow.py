@@ -16,6 +16,11 @@ from tests.ratewire.office import Office
 from tests.ratewire.roles.running import eventually, running
 
 
+def nowhere(directory: Path) -> Urls:
+    """Where no servers are."""
+    return Urls(f"unix://{directory / 'nothing'}", f"postgresql://x@/x?host={directory}")
+
+
 async def test_the_directory_is_read_when_it_has_moved_and_only_then(
     system: System, office: Office
 ) -> None:
@@ -57,9 +62,9 @@ async def test_it_waits_for_the_first_directory_and_then_outlasts_the_store(
 
 
 async def test_whoever_waits_for_the_first_directory_can_be_told_to_stop(
-    settings: Settings, database_url: str, tmp_path: Path
+    settings: Settings, tmp_path: Path
 ) -> None:
-    system = System(settings, Urls(f"unix://{tmp_path / 'nothing'}", database_url))
+    system = System(settings, nowhere(tmp_path))
     follower = NasFollower(system, lambda directory: None)
     stop = asyncio.Event()
     beginning = asyncio.create_task(follower.begin(stop))
@@ -89,10 +94,8 @@ async def test_a_pulse_tells_how_it_is_and_says_goodbye(
     assert await system.heartbeats.all(now_ms()) == []
 
 
-async def test_a_pulse_without_a_store_is_no_fault(
-    settings: Settings, database_url: str, tmp_path: Path
-) -> None:
-    system = System(settings, Urls(f"unix://{tmp_path / 'nothing'}", database_url))
+async def test_a_pulse_without_a_store_is_no_fault(settings: Settings, tmp_path: Path) -> None:
+    system = System(settings, nowhere(tmp_path))
     async with running(Pulse(system, "listener-0", lambda: (True, "")).run):
         await asyncio.sleep(0.05)
     await system.close()

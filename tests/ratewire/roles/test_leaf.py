@@ -5,6 +5,7 @@ import gc
 import os
 import signal
 import socket
+from pathlib import Path
 
 import aiohttp
 import pytest
@@ -40,24 +41,23 @@ async def test_a_signal_ends_it_in_good_order(
     assert not await serves()
 
 
-@pytest.mark.parametrize("role", Role)
 async def test_without_its_supervisor_no_role_goes_on(
-    system: System, office: Office, settings: Settings, role: Role
+    system: System, office: Office, settings: Settings
 ) -> None:
     """A successor starts processes of its own: two of each would fight for the ports."""
     somebody_else = os.getpid()
-    async with asyncio.timeout(10):
-        await leaf.run(settings, system.urls, role, 0, somebody_else)
+    async with asyncio.timeout(15):
+        for role in Role:
+            await leaf.run(settings, system.urls, role, 0, somebody_else)
 
 
-async def test_a_fault_of_a_role_is_the_process_s(
-    settings: Settings, store_url: str, database_url: str
-) -> None:
+async def test_a_fault_of_a_role_is_the_process_s(settings: Settings, tmp_path: Path) -> None:
     """The supervisor sees its status, and starts it again."""
+    nowhere = Urls(f"unix://{tmp_path / 'nothing'}", f"postgresql://x@/x?host={tmp_path}")
     with socket.create_server(("127.0.0.1", settings.http.port)):
         async with asyncio.timeout(10):
             with pytest.raises(OSError, match="address already in use"):
-                await leaf.run(settings, Urls(store_url, database_url), Role.HTTP, 0, None)
+                await leaf.run(settings, nowhere, Role.HTTP, 0, None)
 
 
 def test_garbage_is_collected_seldom_but_still_collected() -> None:
