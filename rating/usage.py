@@ -10,9 +10,12 @@ from zero would charge the former's twice. A new epoch is opened only
 
 1. after an Accounting-On or -Off of its NAS, for a report that began after it;
 2. after the session was closed, for a Start that is later than all that was seen of it;
-3. when two successive reports agree on a later start (event time minus Acct-Session-Time).
+3. when two successive reports agree on a later start (event time minus Acct-Session-Time), both
+   with counters that fell, and neither a report that was seen before.
 
-Otherwise the fallen counter charges nothing, and the finding says so.
+Otherwise the fallen counter charges nothing, and the finding says so. A NAS that sends neither
+Event-Timestamp nor Acct-Delay-Time makes each record that it sends again look like one of a later
+start: that is why the last reports are remembered, by a few octets each.
 """
 
 import enum
@@ -26,6 +29,10 @@ from rating.quantity import NOTHING, Counters
 START_TOLERANCE_S = 10
 
 _WRAP = 2**32
+
+#: So many of the last reports are known again, by so many octets each.
+_REMEMBERED, _PRINT_OCTETS = 8, 4
+_PRINT_MASK = 2 ** (8 * _PRINT_OCTETS) - 1
 
 
 class Kind(enum.IntEnum):
@@ -88,6 +95,19 @@ class Report(msgspec.Struct, frozen=True):
             return self.event_time - self.seconds
         return self.event_time if self.kind is _START else None
 
+    @property
+    def print(self) -> bytes:
+        """A few octets by which a report with counters is known again; none for one without."""
+        seconds, octets_in, octets_out = (
+            self.seconds or 0,
+            self.octets_in or 0,
+            self.octets_out or 0,
+        )
+        if not (seconds or octets_in or octets_out):
+            return b""
+        mixed = ((octets_in * 31 + octets_out) * 1_000_003 + seconds) * 8 + self.kind
+        return ((mixed ^ mixed >> 32) & _PRINT_MASK).to_bytes(_PRINT_OCTETS)
+
 
 class Suspect(msgspec.Struct, frozen=True, array_like=True):
     """A report that looked like a session begun again, kept until the next one agrees or not."""
@@ -102,7 +122,8 @@ class Meter(msgspec.Struct, frozen=True, array_like=True):
 
     `marks` are the highest counters seen; `base` is where this epoch's charging began (zero but for
     counters that went on through a restart). `started` is the first derived start, `begun` the
-    latest. `total_micros` is what the epoch was charged so far.
+    latest. `total_micros` is what the epoch was charged so far. `prints` are those of the last
+    reports (`Report.print`), also of the epoch before.
     """
 
     epoch: int
@@ -114,6 +135,7 @@ class Meter(msgspec.Struct, frozen=True, array_like=True):
     base: Counters = NOTHING
     total_micros: int = 0
     suspect: Suspect | None = None
+    prints: bytes = b""
 
     @property
     def used(self) -> Counters:
@@ -137,7 +159,16 @@ class Meter(msgspec.Struct, frozen=True, array_like=True):
             self.base,
             total_micros,
             self.suspect,
+            self.prints,
         )
+
+    def has_seen(self, report: Report) -> bool:
+        """Whether a report is one of the last that came, sent again."""
+        wanted = report.print
+        at = self.prints.find(wanted) if wanted else -1
+        while at >= 0 and at % _PRINT_OCTETS:
+            at = self.prints.find(wanted, at + 1)
+        return at >= 0
 
 
 class Fold(msgspec.Struct, frozen=True):
@@ -165,22 +196,19 @@ def fold(meter: Meter | None, report: Report, *, boot: int | None, wraps_32: boo
     the caller's.
     """
     if meter is None:
-        return _open(report, epoch=0, base=NOTHING, finding=Finding.OPENED)
+        return _open(report, None, base=NOTHING)
+    if meter.has_seen(report):
+        return Fold(meter, NOTHING, _NOTHING)
     counters = _counters(meter, report, wraps_32=wraps_32)
     if _begins_anew(meter, report, boot):
-        return _open(report, epoch=meter.epoch + 1, base=NOTHING, finding=Finding.RESTARTED)
-    if _agrees(meter.suspect, report):
+        return _open(report, meter, base=NOTHING)
+    fell = _below(counters, meter.marks)
+    if fell and _agrees(meter, report):
         assert meter.suspect is not None
-        return _open(
-            report,
-            epoch=meter.epoch + 1,
-            base=meter.suspect.continued,
-            finding=Finding.RESTARTED,
-        )
+        return _open(report, meter, base=meter.suspect.continued)
     begun = report.begun
     if meter.epoch and begun is not None and begun < meter.started - START_TOLERANCE_S:
         return Fold(meter, NOTHING, Finding.EARLIER_EPOCH)
-    fell = _below(counters, meter.marks)
     if fell and begun is not None and begun > meter.begun + START_TOLERANCE_S:
         if report.kind is _STOP:
             return _stop_without_counters(meter, report)
@@ -217,17 +245,24 @@ def _begins_anew(meter: Meter, report: Report, boot: int | None) -> bool:
     )
 
 
-def _agrees(suspect: Suspect | None, report: Report) -> bool:
-    """Whether a second report confirms a suspected restart: the same start, and time has passed."""
+def _agrees(meter: Meter, report: Report) -> bool:
+    """Whether a second report confirms a suspected restart: the same start, and time has passed.
+
+    Both starts must be later than that of the epoch, and than all that was seen of it.
+    """
+    suspect = meter.suspect
+    if suspect is None or report.seconds is None or report.seconds <= suspect.seconds:
+        return False
+    begun = report.event_time - report.seconds
     return (
-        suspect is not None
-        and report.seconds is not None
-        and report.seconds > suspect.seconds
-        and abs(report.event_time - report.seconds - suspect.begun) <= START_TOLERANCE_S
+        abs(begun - suspect.begun) <= START_TOLERANCE_S
+        and begun > meter.begun + START_TOLERANCE_S
+        and suspect.begun >= meter.last_event - START_TOLERANCE_S
     )
 
 
-def _open(report: Report, *, epoch: int, base: Counters, finding: Finding) -> Fold:
+def _open(report: Report, before: Meter | None, *, base: Counters) -> Fold:
+    """Begin an epoch: the session's first, or the one after `before`."""
     begun = report.begun
     started = report.event_time if begun is None else begun
     marks = Counters(
@@ -236,14 +271,16 @@ def _open(report: Report, *, epoch: int, base: Counters, finding: Finding) -> Fo
         max(report.octets_out or 0, base.octets_out),
     )
     meter = Meter(
-        epoch=epoch,
+        epoch=0 if before is None else before.epoch + 1,
         phase=_STOPPED if report.kind is _STOP else _OPEN,
         started=started,
         begun=started,
         last_event=report.event_time,
         marks=marks,
         base=base,
+        prints=_remember(before, report),
     )
+    finding = Finding.OPENED if before is None else Finding.RESTARTED
     return Fold(meter, marks - base, finding)
 
 
@@ -272,6 +309,12 @@ def _below(counters: Counters, marks: Counters) -> bool:
     )
 
 
+def _remember(meter: Meter | None, report: Report) -> bytes:
+    """Return the prints of the last reports, this one included."""
+    kept = b"" if meter is None else meter.prints
+    return (kept + report.print)[-_REMEMBERED * _PRINT_OCTETS :]
+
+
 def _suspect(meter: Meter, report: Report, begun: int, counters: Counters) -> Fold:
     suspect = Suspect(
         begun=begun,
@@ -290,7 +333,10 @@ def _suspect(meter: Meter, report: Report, begun: int, counters: Counters) -> Fo
     if meter.suspect is not None and meter.suspect.begun == begun:
         return Fold(meter, NOTHING, _NOTHING)  # the same report again
     return Fold(
-        msgspec.structs.replace(meter, suspect=suspect), NOTHING, Finding.SUSPECTED, fell=True
+        msgspec.structs.replace(meter, suspect=suspect, prints=_remember(meter, report)),
+        NOTHING,
+        Finding.SUSPECTED,
+        fell=True,
     )
 
 
@@ -307,6 +353,7 @@ def _stop_without_counters(meter: Meter, report: Report) -> Fold:
         phase=_STOPPED,
         last_event=max(meter.last_event, report.event_time),
         suspect=None,
+        prints=_remember(meter, report),
     )
     return Fold(after, NOTHING, _CLOSED, fell=True)
 
@@ -335,6 +382,7 @@ def _advance(
         marks=marks,
         base=meter.base,
         total_micros=meter.total_micros,
+        prints=_remember(meter, report),
     )
     closed = phase is not _OPEN and meter.phase is _OPEN
     return Fold(after, usage, _CLOSED if closed else _ADVANCED, fell=fell and bool(usage))

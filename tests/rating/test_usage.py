@@ -273,3 +273,69 @@ def test_folding_again_from_any_point_adds_nothing(
     meter = run(*reports, wraps_32=wraps)[-1].meter
     for each in reports:
         assert not fold(meter, each, boot=None, wraps_32=wraps).usage
+
+
+def arrived(kind: Kind, at: int, seconds: int, octets: int) -> Report:
+    """A report of a NAS that sends no Event-Timestamp and no Acct-Delay-Time: of its arrival."""
+    return Report(kind, BEGUN + at, None if kind is Kind.START else seconds, octets, 0)
+
+
+def test_a_report_sent_again_without_its_time_is_no_restart() -> None:
+    """The Interim of 10 s comes again at 22 s, the Stop two seconds late: both look later begun."""
+    folds = run(
+        arrived(Kind.START, 0, 0, 0),
+        arrived(Kind.INTERIM, 10, 10, 10),
+        arrived(Kind.INTERIM, 20, 20, 20),
+        arrived(Kind.INTERIM, 22, 10, 10),
+        arrived(Kind.STOP, 32, 30, 30),
+    )
+    assert Finding.RESTARTED not in findings(folds)
+    assert octets_charged(folds) == 30
+    assert folds[-1].meter.phase is Phase.STOPPED
+
+
+def test_a_start_and_a_stop_sent_again_without_their_time_charge_nothing() -> None:
+    """As after a worker was killed before it could answer: nothing remembers the datagrams."""
+    folds = run(
+        arrived(Kind.START, 0, 0, 0),
+        arrived(Kind.STOP, 30, 30, 30),
+        arrived(Kind.START, 60, 0, 0),
+        arrived(Kind.STOP, 61, 30, 30),
+    )
+    assert octets_charged(folds) == 30
+
+
+def test_a_report_sent_again_after_an_accounting_on_is_no_new_session() -> None:
+    boot = BEGUN + 100
+    folds = run(arrived(Kind.START, 0, 0, 0), arrived(Kind.INTERIM, 50, 50, 50), boot=None)
+    again = fold(folds[-1].meter, arrived(Kind.INTERIM, 160, 50, 50), boot=boot, wraps_32=False)
+    assert again.finding is Finding.NOTHING
+
+
+@st.composite
+def sent_again(draw: st.DrawFn) -> tuple[list[Report], int]:
+    """What arrives of a session whose NAS tells no time, and what it used.
+
+    Each record comes within two seconds of its time, and maybe again up to an hour later.
+    """
+    interval = draw(st.sampled_from([10, 30, 60, 300]))
+    kinds = [Kind.START, *[Kind.INTERIM] * draw(st.integers(0, 5)), Kind.STOP]
+    arrivals: list[tuple[int, int, Report]] = []
+    for number, kind in enumerate(kinds):
+        seconds = number * interval
+        first = seconds + draw(st.integers(0, 2))
+        later = draw(st.lists(st.integers(2, 3600), max_size=2))
+        arrivals += [
+            (at, number, arrived(kind, at, seconds, seconds * 100))
+            for at in (first, *(first + delay for delay in later))
+        ]
+    arrivals.sort(key=lambda each: each[:2])
+    return [each for _, _, each in arrivals], (len(kinds) - 1) * interval * 100
+
+
+@given(sent_again())
+def test_records_sent_again_without_their_time_are_charged_once(
+    case: tuple[list[Report], int],
+) -> None:
+    reports, octets = case
+    assert octets_charged(run(*reports)) == octets
