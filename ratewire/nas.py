@@ -64,23 +64,27 @@ def directory_of(
     """Return the NASes that were published. One that cannot be used is left out, and logged."""
     clients: dict[str, Client] = {}
     for name, value in published.items():
-        entry = decode_client(value)
-        profile = profiles.get(entry.vendor)
-        if profile is None:
-            _log.error("a NAS is not served: unknown vendor", nas=name, vendor=entry.vendor)
-            continue
         try:
-            secret = keyring.unseal(entry.secret_sealed, secret_purpose(name))
-        except UnsealError as error:
-            _log.error("a NAS is not served: its secret is sealed", nas=name, error=str(error))
-            continue
-        clients[name] = Client(
-            name=name,
-            source=network(entry.source),
-            secret=secret,
-            vendor=entry.vendor,
-            coa_host=entry.coa_host,
-            coa_port=entry.coa_port,
-            swap_octets=profile.counters.swap_octets,
-        )
+            clients[name] = _client(name, value, keyring, profiles)
+        except (ValueError, UnsealError) as error:
+            _log.error("a NAS is not served", nas=name, error=str(error))
     return NasDirectory(revision, clients, profiles)
+
+
+def _client(
+    name: str, published: bytes, keyring: Keyring, profiles: Mapping[str, Profile]
+) -> Client:
+    """Return one NAS as it was published. Raises ValueError or UnsealError."""
+    entry = decode_client(published)
+    profile = profiles.get(entry.vendor)
+    if profile is None:
+        raise ValueError(f"vendor {entry.vendor} is not known here")
+    return Client(
+        name=name,
+        source=network(entry.source),
+        secret=keyring.unseal(entry.secret_sealed, secret_purpose(name)),
+        vendor=entry.vendor,
+        coa_host=entry.coa_host,
+        coa_port=entry.coa_port,
+        swap_octets=profile.counters.swap_octets,
+    )

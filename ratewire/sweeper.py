@@ -14,6 +14,7 @@ import structlog
 from balances.errors import StoreError
 from balances.keys import parts_of
 from balances.messages import (
+    Due,
     Found,
     Lookup,
     Snapshot,
@@ -80,15 +81,19 @@ class Sweeper:
         seen = 0
         for nas, mark in (await self._sweeps.pending_sweeps()).items():
             seen += await self._sweep_nas(nas, mark)
-        due = await self._sweeps.due(CHUNK, LEASE_MS)
-        if due.sessions:
-            await self._see_to([each.session for each in due.sessions], mark=None)
+        due = await self._see_to_due()
         if seen or due.sessions:
             return 0.0
         if due.next_ms is None:
             return LONGEST_WAIT_S
         # Nothing due, and yet the next is not later: there was more to look at than one call does.
         return min(max(due.next_ms - due.now_ms, 0) / 1000, LONGEST_WAIT_S)
+
+    async def _see_to_due(self) -> Due:
+        due = await self._sweeps.due(CHUNK, LEASE_MS)
+        if due.sessions:
+            await self._see_to([each.session for each in due.sessions], mark=None)
+        return due
 
     async def close_lost(self, session: str, seen_ms: int) -> None:
         """Close a session that is known to be gone, unless it was seen again since `seen_ms`."""
@@ -107,6 +112,7 @@ class Sweeper:
                 chunk = keys[first : first + CHUNK]
                 closed += await self._see_to(chunk, mark=mark)
                 seen += len(chunk)
+                await self._see_to_due()  # a top-up does not wait for a hundred thousand sessions
             if cursor == 0:
                 break
         if not closed:

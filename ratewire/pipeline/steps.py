@@ -131,6 +131,10 @@ class Rater:
                 if record.user_name != records[0].user_name:
                     break  # somebody else, who has not been looked up
                 opened = self._open(key, record, found, folded, progress, now_ms)
+                if isinstance(opened, Deferred):
+                    if not findings:
+                        return opened
+                    break
                 if isinstance(opened, Unratable):
                     loose.append(unrated(record, opened.reason, now_ms))
                     findings.append(f"unrated_{opened.reason}")
@@ -222,12 +226,12 @@ class Rater:
         folded: Fold,
         before: Progress | None,
         now_ms: int,
-    ) -> Progress | Unratable:
+    ) -> Progress | Unratable | Deferred:
         """Begin a session epoch for the subscriber of a record."""
         if before is None and record.event_time < now_ms // 1000 - self._terms.late_window:
             return Unratable("too_old")
         resolved = self._subscriber(record, found)
-        if isinstance(resolved, Unratable):
+        if isinstance(resolved, Unratable | Deferred):
             return resolved
         subscriber, account, plan = resolved
         rated = price(plan, None, Pace(self._terms.interim), folded)
@@ -245,7 +249,7 @@ class Rater:
 
     def _subscriber(
         self, record: AccountingRecord, found: Found
-    ) -> tuple[Subscriber, Account, Plan] | Unratable:
+    ) -> tuple[Subscriber, Account, Plan] | Unratable | Deferred:
         subscriber, account = found.subscriber, found.subscriber_account
         if not record.user_name:
             return Unratable("no_user")
@@ -253,6 +257,8 @@ class Rater:
             return Unratable("unknown_user")
         if account is None:
             return Unratable("no_account")
+        if not self._plans.understands(subscriber.plan):
+            return Deferred("plan_not_understood")
         plan = self._plans.newest(subscriber.plan)
         if plan is None:
             return Unratable("unknown_plan")

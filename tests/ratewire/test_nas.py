@@ -51,12 +51,13 @@ def test_a_nas_is_found_by_where_it_sends_from(keyring: Keyring) -> None:
 
 def test_one_that_cannot_be_used_leaves_the_others_served(keyring: Keyring, tmp_path: Path) -> None:
     lost = Keyring.load(tmp_path / "another.key")
-    values = published(keyring, good={}, odd={"vendor": "unheard-of"})
+    values = published(keyring, good={}, odd={"vendor": "unheard-of"}, lost={"source": "nowhere"})
     values |= published(lost, sealed={"source": "198.51.100.1"})
+    values["strange"] = b'{"name": "strange"}'
     with capture_logs() as lines:
         directory = directory_of(1, values, keyring, PROFILES)
     assert list(directory.clients) == ["good"]
-    assert [line["nas"] for line in lines] == ["odd", "sealed"]
+    assert {line["nas"] for line in lines} == {"odd", "lost", "sealed", "strange"}
 
 
 def test_a_secret_that_was_moved_to_another_nas_does_not_open(keyring: Keyring) -> None:

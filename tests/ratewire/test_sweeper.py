@@ -29,13 +29,16 @@ def provider(any_provider: Provider) -> Provider:
 
 
 class Measured(Wrapped):
-    """Notes how many steps each commit has."""
+    """Notes how many steps each commit has, and which is the first with a grant."""
 
     def __init__(self, store: BalanceStore) -> None:
         super().__init__(store)
         self.commits: list[int] = []
+        self.granted: int | None = None
 
     async def commit(self, steps: Sequence[Step], loose: Sequence[bytes] = ()) -> CommitResult:
+        if self.granted is None and any(step.open for step in steps):
+            self.granted = len(self.commits)
         self.commits.append(len(steps))
         return await super().commit(steps, loose)
 
@@ -181,6 +184,22 @@ async def test_a_boot_closes_what_was_open_before_it_in_chunks(provider: Provide
             (await provider.session("elsewhere", nas="pop1/other")).held,
         ]
     )
+
+
+async def test_a_top_up_does_not_wait_for_the_end_of_a_sweep(provider: Provider) -> None:
+    await provider.subscribe(50 * MB)
+    await provider.subscribe(10_000, user="eve", account="evil")
+    await provider.told(START, session="eve's", user="eve", nas="pop1/other")
+    count = 3 * CHUNK
+    for first in range(0, count, 256):
+        await provider.say(*(provider.report(START, session=f"s{first + n}") for n in range(256)))
+    provider.world.pass_ms(60_000)
+    await provider.told(AcctStatus.ACCOUNTING_ON, session="", user=None)
+    store = Measured(provider.world.hot)
+    await provider.world.top_up(MB, "evil")
+    await provider.sweeping(store).sweep()
+    assert store.granted is not None
+    assert store.granted < len(store.commits) - 1, "among the chunks, not after them"
 
 
 async def test_a_boot_is_swept_until_nothing_is_left_to_close(provider: Provider) -> None:

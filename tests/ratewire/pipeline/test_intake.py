@@ -19,6 +19,7 @@ from balances.messages import (
 from balances.port import BalanceStore
 from config.settings import RadiusSettings
 from radius.records import AcctStatus
+from ratewire.pipeline.plans import encode_plan, published_name
 from ratewire.pipeline.steps import stored_from_archive
 from rating.quantity import Counters
 from tests.ratewire.provider import INTERIM, NAS, START, STOP, Provider
@@ -395,6 +396,25 @@ async def test_a_session_whose_state_nobody_understands_leaves_the_others_going(
     batch = [provider.report(INTERIM, 60, 0, 1, session=name) for name in ("good", "bad")]
     assert await provider.say(*batch) == [True, False]
     assert provider.observer.counts["deferred_state_not_understood"] == 1
+
+
+async def test_a_plan_that_is_not_understood_leaves_the_others_going(provider: Provider) -> None:
+    """Its new sessions wait for a worker that understands it; nobody is called a stranger."""
+    await provider.subscribe(5 * MB)
+    await provider.subscribe(5 * MB, user="eve", account="evil", plan="hourly")
+    await provider.told(START, session="running")
+    plans = {published_name(plan): encode_plan(plan) for plan in (METERED, HOURLY)}
+    plans["metered@2"] = b'{"news": true}'
+    await provider.world.movements.publish("plans", 2, plans)
+    provider.world.pass_ms(60_000)
+    batch = [
+        provider.report(INTERIM, 60, 0, MB, session="running"),
+        provider.report(START, session="new"),
+        provider.report(START, session="other", user="eve"),
+    ]
+    assert await provider.say(*batch) == [True, False, True]
+    assert provider.observer.counts["deferred_plan_not_understood"] == 1
+    assert not any(isinstance(entry, Unrated) for entry in await provider.entries())
 
 
 async def test_a_batch_of_one_session_alone_is_booked_in_parts(provider: Provider) -> None:
