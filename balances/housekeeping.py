@@ -142,6 +142,11 @@ class StreamAndBooks:
         generation, sequence = await self._connection.call("fence", reason)
         return Position(generation, sequence)
 
+    async def boots(self) -> dict[str, int]:
+        raw = await self._connection.command("HGETALL", f"{self._connection.prefix}:boots")
+        marks = cast("dict[bytes, bytes]", raw)
+        return {nas.decode(): int(mark) for nas, mark in marks.items()}
+
     async def inspect(self, accounts: Sequence[str]) -> list[AccountAudit | None]:
         answers = await self._connection.call("inspect", *accounts)
         return [

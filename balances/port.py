@@ -152,13 +152,25 @@ class BookKeeping(Protocol):
         """Refuse all writing from now on; an empty reason lifts the fence."""
         ...
 
+    async def boots(self) -> dict[str, int]:
+        """Return the boot mark of every NAS that has one: when it restarted last (Unix seconds)."""
+        ...
+
     async def inspect(self, accounts: Sequence[str]) -> list[AccountAudit | None]:
         """Return accounts beside what their sessions hold; None for one that is not there."""
         ...
 
 
 class Restoration(Protocol):
-    """Writing the books anew from Postgres. All of it is refused unless the fence is up."""
+    """Writing the books anew from Postgres. All writing is refused unless the fence is up."""
+
+    async def fenced(self) -> str | None:
+        """Return the reason of the fence that is up, also of a store without books; else None."""
+        ...
+
+    async def restore_boots(self, marks: Mapping[str, int]) -> None:
+        """Note boot marks, where there is no later one, and have their sessions looked at."""
+        ...
 
     async def restart(self, generation: int) -> None:
         """Drop accounts, subscribers, sessions, jobs and stream; begin a generation.

@@ -1,6 +1,6 @@
 """Writing the books anew, behind the fence, from what Postgres knows."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import msgspec
 
@@ -21,11 +21,27 @@ class Restoration:
     def __init__(self, connection: Connection) -> None:
         self._connection = connection
 
+    async def fenced(self) -> str | None:
+        fence = await self._connection.command("HGET", f"{self._connection.prefix}:meta", "fence")
+        return None if fence is None else fence.decode()
+
     async def _require_fence(self) -> None:
         """Before anything that the library's own functions do not do, and so do not refuse."""
-        fence = await self._connection.command("HGET", f"{self._connection.prefix}:meta", "fence")
-        if fence is None:
+        if await self.fenced() is None:
             raise StoreRefused("books are restored behind a fence only")
+
+    async def restore_boots(self, marks: Mapping[str, int]) -> None:
+        await self._require_fence()
+        if not marks:
+            return
+        prefix = self._connection.prefix
+        there = await self._connection.command("HMGET", f"{prefix}:boots", *marks)
+        pairs: list[str | int] = []
+        for (nas, mark), other in zip(marks.items(), there, strict=True):
+            pairs += (nas, max(mark, int(other or mark)))
+        # The sweeper first: a mark without it would leave the sessions of before it open.
+        await self._connection.command("SADD", f"{prefix}:sweeps", *marks)
+        await self._connection.command("HSET", f"{prefix}:boots", *pairs)
 
     async def restart(self, generation: int) -> None:
         await self._require_fence()

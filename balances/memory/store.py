@@ -295,6 +295,9 @@ class MemoryStore:
         self._partition.fence = reason or None
         return self._partition.position()
 
+    async def boots(self) -> dict[str, int]:
+        return dict(self._partition.boots)
+
     async def inspect(self, accounts: Sequence[str]) -> list[AccountAudit | None]:
         return [self._audit(name) for name in accounts]
 
@@ -309,6 +312,16 @@ class MemoryStore:
         return AccountAudit(account, sum(held), len(held))
 
     # Restoration
+
+    async def fenced(self) -> str | None:
+        return self._partition.fence
+
+    async def restore_boots(self, marks: Mapping[str, int]) -> None:
+        self._require_fence()
+        partition = self._partition
+        for nas, mark in marks.items():
+            partition.boots[nas] = max(mark, partition.boots.get(nas, mark))
+            partition.sweeps.add(nas)
 
     async def restart(self, generation: int) -> None:
         self._require_fence()

@@ -61,8 +61,10 @@ async def rebuild(
     restoration: Restoration,
     *,
     partition: int = 0,
-    interval_seconds: int = 300,
-    quiet_seconds: int = 900,
+    interval_seconds: int,
+    quiet_seconds: int,
+    fence: str = FENCE,
+    within: str | None = None,
 ) -> Rebuilt:
     """Write the store's books anew from Postgres, under a new generation.
 
@@ -71,10 +73,12 @@ async def rebuild(
     charge just what is missing; they hold nothing until the sweeper grants them anew. That brings
     back the jobs to cut those without credit; a disconnect that a person asked for is forgotten.
     `interval_seconds` is how often they are expected to report, and after `quiet_seconds` of
-    silence they are lost. Raises RebuildRefused, StoreError, or what asyncpg raises; run it again
-    then. Needs two connections of the pool.
+    silence they are lost. A restore whose last part this is gives a `fence` of its own, which tells
+    what a run that did not come to its end was about, and has put up another one before: `within`,
+    which is lifted in the end. Raises RebuildRefused, StoreError, or what asyncpg raises; run it
+    again then. Needs two connections of the pool.
     """
-    run = _Rebuild(pool, books, stream, restoration, partition)
+    run = _Rebuild(pool, books, stream, restoration, partition, fence, within)
     async with pool.acquire() as conn, _alone(conn, partition):
         settled = await positions.read(conn, partition)
         if settled is None:
@@ -101,26 +105,30 @@ class _Rebuild:
         stream: SettlementStream,
         restoration: Restoration,
         partition: int,
+        fence: str,
+        within: str | None,
     ) -> None:
         self._pool = pool
         self._books = books
         self._stream = stream
         self._restoration = restoration
         self._partition = partition
+        self._fence = fence
+        self._within = within
 
     async def run(
         self, conn: Connection, settled: Settled, interval_seconds: int, quiet_seconds: int
     ) -> Rebuilt:
         """Do all of it; `settled` is where settlement stands."""
         old = await self._old_books()
-        await self._books.fence(FENCE)
+        await self._books.fence(self._fence)
         try:
             entries, lost = await self._drain(settled, old)
             if lost is not None:
                 _log.warning("the old books were not settled to their end", lost=lost)
             parked = await self._park_rest(conn, lost)
         except BaseException:
-            if old is None or old.fence is None:
+            if self._within is None and (old is None or old.fence is None):
                 # Nothing was dropped: let the work go on. If this fails, too, the fence stays.
                 with contextlib.suppress(StoreError):
                     await self._books.fence("")
@@ -135,7 +143,8 @@ class _Rebuild:
             _log.info("the books begin anew", generation=generation)
             counts = await self._write(conn, generation, interval_seconds, quiet_seconds)
             await conn.execute(_SQL["begin_generation"], self._partition, generation)
-        fence = None if old is None or old.fence == FENCE else old.fence
+        ours = (self._fence, self._within)
+        fence = None if old is None or old.fence in ours else old.fence
         await self._books.fence(fence or "")
         rebuilt = Rebuilt(generation, *counts, entries, parked, lost)
         _log.info("the balances are rebuilt", **msgspec.structs.asdict(rebuilt))
@@ -156,7 +165,7 @@ class _Rebuild:
         if old is None:
             return 0, f"the store held no books: {since} is not in the ledger"
         if old.position.generation != at.generation:
-            if old.fence == FENCE and old.position.generation > at.generation:
+            if old.fence == self._fence and old.position.generation > at.generation:
                 return 0, None  # an earlier run has settled the old books, and dropped them
             return 0, (
                 f"the store held books of generation {old.position.generation},"

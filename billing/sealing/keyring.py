@@ -63,6 +63,11 @@ class Keyring:
             raise KeyringError(f"key file {path}: {error.strerror or error}") from error
         return cls(_parse(text, path))
 
+    @property
+    def ids(self) -> frozenset[str]:
+        """The ids of the keys, in hexadecimal digits, as sealed values name them."""
+        return frozenset(key_id.hex() for key_id in self._ciphers)
+
     def seal(self, plaintext: bytes, purpose: str) -> bytes:
         """Return the plaintext, sealed for a purpose."""
         nonce = secrets.token_bytes(_NONCE_OCTETS)

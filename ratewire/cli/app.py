@@ -13,6 +13,7 @@ MODULES = {
     "catalogue": ("plan",),
     "people": ("account", "subscriber", "import"),
     "money": ("topup", "balance", "ledger", "reconcile", "rebuild-balances"),
+    "safekeeping": ("backup", "restore"),
     "enforcement": ("sessions", "session", "jobs"),
     "reports": ("usage", "unrated"),
 }

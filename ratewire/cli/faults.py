@@ -3,6 +3,7 @@
 import errno
 
 from balances.errors import StoreEmpty, StoreError
+from billing.backup.manifest import BackupError
 from billing.catalogue.planfile import PlanFileError
 from billing.database import DatabaseUnavailable, unavailable
 from billing.errors import BillingError
@@ -23,6 +24,7 @@ __all__ = ["Refused", "told"]
 
 _TOLD = (
     AmountError,
+    BackupError,
     BillingError,
     BooksDiffer,
     DatabaseUnavailable,

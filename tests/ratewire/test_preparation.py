@@ -52,7 +52,13 @@ async def test_lost_books_can_be_rebuilt_although_a_movement_waits(system: Syste
     await prepare(system, migrate=False)
     assert await balance(system) is None
     await rebuild(
-        await system.pool(), system.stream, system.stream, system.restoration, partition=PARTITION
+        await system.pool(),
+        system.stream,
+        system.stream,
+        system.restoration,
+        partition=PARTITION,
+        interval_seconds=300,
+        quiet_seconds=900,
     )
     assert await balance(system) == 10
 

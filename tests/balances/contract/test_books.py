@@ -299,3 +299,43 @@ async def test_a_restored_session_can_be_cut(world: World) -> None:
     uid = await world.cut(cut_cause=CutCause.EXHAUSTED, report=False)
     (claimed,) = (await world.jobs.claim_jobs(10, 1000)).jobs
     assert claimed.uid == uid
+
+
+async def test_boot_marks_can_be_read(world: World) -> None:
+    assert await world.keeping.boots() == {}
+    await world.hot.mark_boot(NAS, 1_800_000_000)
+    await world.hot.mark_boot("pop2/10.0.0.2", 1_700_000_000)
+    assert await world.keeping.boots() == {NAS: 1_800_000_000, "pop2/10.0.0.2": 1_700_000_000}
+
+
+async def test_a_fence_can_be_seen_without_books(empty_world: World) -> None:
+    restoration = empty_world.restoration
+    assert await restoration.fenced() is None
+    await empty_world.keeping.fence("restoring")
+    assert await restoration.fenced() == "restoring"
+    with pytest.raises(StoreEmpty):
+        await empty_world.keeping.books()
+    await empty_world.keeping.fence("")
+    assert await restoration.fenced() is None
+
+
+async def test_boot_marks_are_restored_unless_there_is_a_later_one(world: World) -> None:
+    """The sweeper looks at the sessions of each again: whether it had is not known."""
+    older, later = 1_800_000_000, 1_800_009_000
+    await world.hot.mark_boot("a", later)
+    await world.hot.mark_boot("b", older)
+    for nas, mark in (await world.keeping.boots()).items():
+        await world.sweeps.swept(nas, mark)
+    await world.keeping.fence("restoring")
+    await world.restoration.restore_boots({"a": older, "b": later, "c": older})
+    await world.restoration.restore_boots({})
+    await world.restoration.restart(2)
+    await world.keeping.fence("")
+    marks = {"a": later, "b": later, "c": older}
+    assert await world.keeping.boots() == await world.sweeps.pending_sweeps() == marks
+
+
+async def test_boot_marks_are_restored_behind_a_fence_only(world: World) -> None:
+    with pytest.raises(StoreRefused, match="fence"):
+        await world.restoration.restore_boots({NAS: 1})
+    assert await world.keeping.boots() == {}

@@ -4,6 +4,7 @@ import asyncio
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import Any
 
+import msgspec
 import pytest
 
 from balances.errors import StoreEmpty, StoreError, StoreFenced, StoreUnavailable
@@ -60,7 +61,12 @@ async def settle_all(settler: Settler) -> None:
 async def rebuild_now(pool: Pool, books: Books, ports: Any = None) -> Rebuilt:
     """Rebuild the books of these tests (through `ports`, if given)."""
     return await rebuild(
-        pool, ports or books.streams, ports or books.streams, ports or books.restoration
+        pool,
+        ports or books.streams,
+        ports or books.streams,
+        ports or books.restoration,
+        interval_seconds=300,
+        quiet_seconds=900,
     )
 
 
@@ -136,7 +142,9 @@ async def test_sessions_go_on_where_they_were(
             0,
         )
         assert now.version > was.version
-        assert decode_state(now.state).meter == decode_state(was.state).meter
+        # Which reports came last is known to the store only, and is no matter of money.
+        known = msgspec.structs.replace(decode_state(was.state).meter, prints=b"")
+        assert decode_state(now.state).meter == known
     await feed(worker, 4, 5)
     await settle_all(settler)
     assert (await sums(conn)).recorded == worker.charged == 4 * 5 * 20
@@ -481,7 +489,9 @@ async def test_failing_before_anything_is_dropped(
 
     line: Any = Line()
     with pytest.raises(StoreUnavailable):
-        await rebuild(pool, books.streams, line, books.restoration)
+        await rebuild(
+            pool, books.streams, line, books.restoration, interval_seconds=300, quiet_seconds=900
+        )
     there = await books.streams.books()
     assert (there.fence, there.position) == (None, Position(1, 1))
     await feed(worker, 2, 2)

@@ -57,6 +57,12 @@ def test_it_is_sealed_for_one_purpose_and_with_one_key() -> None:
         OTHER.unseal(sealed, "nas secret: a")
 
 
+def test_sealed_values_name_their_key() -> None:
+    [name] = RING.ids
+    assert RING.seal(b"secret", "p")[1:9].hex() == name
+    assert Keyring([bytes(range(KEY_OCTETS)), bytes(KEY_OCTETS)]).ids == RING.ids | OTHER.ids
+
+
 def test_the_same_secret_is_sealed_differently_each_time() -> None:
     assert RING.seal(b"secret", "p") != RING.seal(b"secret", "p")
 

@@ -16,6 +16,7 @@ COMMANDS = (
     *("serve", "demo", "simulate", "migrate", "check", "nas add", "plan load", "account create"),
     *("subscriber add", "import subscribers", "topup", "balance", "sessions", "session disconnect"),
     *("jobs", "unrated", "usage", "ledger", "reconcile", "rebuild-balances", "token create"),
+    *("backup", "restore"),
 )
 
 #: What takes long to load.

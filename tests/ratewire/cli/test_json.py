@@ -77,6 +77,11 @@ def test_what_a_command_changes_is_told_as_documented(configured: Configured) ->
     file.write_text("username,account,plan,currency,topup\nbob,bob,metered,EUR,2.50\n")
     check(ratewire.json("import", "subscribers", str(file)), "import subscribers")
     check(ratewire.json("rebuild-balances"), "rebuild-balances")
+    directory = str(configured.config.with_name("backup"))
+    check(ratewire.json("backup", directory), "backup")
+    configured.config.with_name("secret.key").unlink()  # so that a key is missing
+    restored = ratewire("restore", directory, "--replace", "--yes", "--json")
+    check(json.loads(restored.out), "restore")
     add_to_balance(configured, "bob", 1)
     found = ratewire("reconcile", "--json")
     assert found.status == 1
@@ -94,7 +99,7 @@ def test_every_table_of_the_document_is_tested() -> None:
     tested = {
         *("check", "ledger", "balance", "sessions", "jobs", "unrated", "usage", "token create"),
         *("plan", "account create", "subscriber", "topup", "nas", "import subscribers"),
-        *("rebuild-balances", "reconcile", "migrate", "session disconnect"),
+        *("rebuild-balances", "backup", "restore", "reconcile", "migrate", "session disconnect"),
     }
     assert TABLES.keys() == tested
     assert {heading for heading, found in TABLES.items() if len(found) > 1} == {"plan"}
