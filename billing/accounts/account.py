@@ -82,10 +82,10 @@ def credit_limit(micros: int | None) -> int | None:
 
 def minimum_balance(micros: int) -> int:
     """Return a minimum balance if it can be one. Raises InvalidInput."""
-    if abs(micros) > MAX_LIMIT_MICROS:
+    if not 0 <= micros <= MAX_LIMIT_MICROS:
         raise InvalidInput(
-            f"minimum balance {format_micros(micros)}: allowed is"
-            f" -{format_micros(MAX_LIMIT_MICROS)} to {format_micros(MAX_LIMIT_MICROS)}"
+            f"minimum balance {format_micros(micros)}: allowed is 0 to"
+            f" {format_micros(MAX_LIMIT_MICROS)}"
         )
     return micros
 

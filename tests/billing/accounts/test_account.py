@@ -40,11 +40,13 @@ def test_a_currency_may_not_be(text: str) -> None:
 def test_limits_have_bounds() -> None:
     assert credit_limit(None) is None
     assert credit_limit(MAX_LIMIT_MICROS) == MAX_LIMIT_MICROS
-    assert minimum_balance(-MAX_LIMIT_MICROS) == -MAX_LIMIT_MICROS
+    assert minimum_balance(0) == 0
+    assert minimum_balance(MAX_LIMIT_MICROS) == MAX_LIMIT_MICROS
     for micros in (-1, MAX_LIMIT_MICROS + 1):
         with pytest.raises(InvalidInput, match="credit limit"):
             credit_limit(micros)
-    for micros in (-MAX_LIMIT_MICROS - 1, MAX_LIMIT_MICROS + 1):
+    # The store refuses a negative one, too, and the account's movements would stand still.
+    for micros in (-1, MAX_LIMIT_MICROS + 1):
         with pytest.raises(InvalidInput, match="minimum balance"):
             minimum_balance(micros)
 

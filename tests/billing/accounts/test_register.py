@@ -28,7 +28,7 @@ async def test_an_account_that_is_created_can_be_read_and_is_opened_in_the_store
         "EUR",
         PaymentMode.POSTPAID,
         credit_limit_micros=None,
-        minimum_balance_micros=-3,
+        minimum_balance_micros=3,
         now=now,
     )
     assert created == BillingAccount(
@@ -37,12 +37,12 @@ async def test_an_account_that_is_created_can_be_read_and_is_opened_in_the_store
         payment_mode=PaymentMode.POSTPAID,
         status=AccountStatus.ACTIVE,
         credit_limit_micros=None,
-        minimum_balance_micros=-3,
+        minimum_balance_micros=3,
         balance_micros=0,
         created_at=now,
     )
     assert await register.get(conn, "alice") == created
-    assert await posted(conn, "alice") == [OpenAccount("alice", 1, "EUR", None, -3)]
+    assert await posted(conn, "alice") == [OpenAccount("alice", 1, "EUR", None, 3)]
 
 
 async def test_an_account_is_created_once(pool: Pool, now: datetime) -> None:
