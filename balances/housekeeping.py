@@ -1,6 +1,6 @@
 """The books in Valkey: sweeps, enforcement jobs, the settlement stream, the books as a whole."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import cast
 
 from balances import layout
@@ -75,6 +75,10 @@ class Housekeeping:
             for uid, attempts, cause, session, value, state, noted in claimed
         ]
         return Claim(now_ms, None if nearest < 0 else nearest, jobs)
+
+    async def put_off_jobs(self, waits: Mapping[str, int]) -> None:
+        flat = [part for uid, again_in_ms in waits.items() for part in (uid, again_in_ms)]
+        await self._connection.call("jobs_put_off", self._connection.clock, *flat)
 
     async def may_transmit(self, uid: str, lease_ms: int) -> bool:
         leave = await self._connection.call("job_transmit", self._connection.clock, uid, lease_ms)

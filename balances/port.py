@@ -104,6 +104,10 @@ class JobQueue(Protocol):
         """Take jobs that are due and whose cause holds, for a lease."""
         ...
 
+    async def put_off_jobs(self, waits: Mapping[str, int]) -> None:
+        """Give claimed jobs back, each due again in so many milliseconds."""
+        ...
+
     async def may_transmit(self, uid: str, lease_ms: int) -> bool:
         """Check atomically, right before a transmission, that the cause still holds."""
         ...

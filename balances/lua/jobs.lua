@@ -173,6 +173,24 @@ local function jobs_claim(keys, args)
   return { now, tonumber(nearest[2] or -1), claimed }
 end
 
+-- jobs_put_off: give back jobs that were claimed and not begun.
+--
+-- args     now, then for each: uid (hex), milliseconds until it is due again
+-- returns  nothing of meaning
+-- A job that has ended stays so. One that is not due after all is found out when it is claimed.
+local function jobs_put_off(keys, args)
+  local p = keys[1]
+  local now = clock(args[1])
+  open_books(p)
+  atomically(function(j)
+    for i = 2, #args, 2 do
+      if redis.call('ZSCORE', p .. ':jobs', args[i]) then
+        j:zadd(p .. ':jobs', now + tonumber(args[i + 1]), args[i])
+      end
+    end
+  end)
+end
+
 -- job_transmit: ask leave for one transmission of a job, right before it is sent.
 --
 -- args     now, uid (hex), lease (ms)
@@ -277,6 +295,7 @@ end
 
 -- A store that is full takes no more records; sessions are cut all the same.
 redis.register_function({ function_name = 'ratewire_1_jobs_claim', callback = jobs_claim, flags = { 'allow-oom' } })
+redis.register_function({ function_name = 'ratewire_1_jobs_put_off', callback = jobs_put_off, flags = { 'allow-oom' } })
 redis.register_function({ function_name = 'ratewire_1_job_transmit', callback = job_transmit, flags = { 'allow-oom' } })
 redis.register_function({ function_name = 'ratewire_1_job_report', callback = job_report, flags = { 'allow-oom' } })
 redis.register_function({ function_name = 'ratewire_1_job_request', callback = job_request, flags = { 'allow-oom' } })

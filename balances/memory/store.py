@@ -177,6 +177,13 @@ class MemoryStore:
         self._tell_waiting()
         return Claim(now_ms, partition.job_agenda.next_ms(), claimed)
 
+    async def put_off_jobs(self, waits: Mapping[str, int]) -> None:
+        partition, now_ms = self._partition, self._clock()
+        partition.require_open_books()
+        for uid, again_in_ms in waits.items():
+            if uid in partition.jobs:
+                partition.job_agenda.set(uid, now_ms + again_in_ms)
+
     async def may_transmit(self, uid: str, lease_ms: int) -> bool:
         partition, now_ms = self._partition, self._clock()
         partition.require_open_books()

@@ -4,9 +4,11 @@ import asyncio
 from collections.abc import Awaitable, Callable
 from random import Random, SystemRandom
 
+import msgspec
 import structlog
 
 from balances.errors import StoreError
+from balances.keys import parts_of
 from balances.messages import ClaimedJob, decode_state
 from balances.port import JobQueue
 from radius import dynauth_client
@@ -23,7 +25,8 @@ from radius.dynauth import (
 )
 from radius.identification import Attributes, identification_sets
 from radius.profiles import Profile
-from ratewire.enforcement.decisions import ALERT_MS, Look, Report, look_at, report_on
+from ratewire.enforcement.decisions import ALERT_MS, Look, Next, Report, look_at, report_on
+from ratewire.enforcement.lanes import Lanes
 from ratewire.nas import NasDirectory, identity_of, target_of
 from ratewire.observer import Observer
 from ratewire.outage import Outage
@@ -32,8 +35,11 @@ from rating.reservation import slice_seconds
 
 _log = structlog.get_logger(__name__)
 
-#: Jobs carried out at the same time by one enforcer.
-IN_FLIGHT = 256
+#: Jobs carried out at the same time by one enforcer; an exchange takes a socket.
+IN_FLIGHT = 512
+
+#: Jobs claimed at once.
+CLAIM = 256
 
 #: Longer than the longest time between two transmissions (RFC 5080, section 2.2.1: MRT + 10 %).
 LEASE_MS = 25_000
@@ -41,6 +47,7 @@ LEASE_MS = 25_000
 #: The longest sleep between two looks when no notice comes.
 LONGEST_WAIT_S = 0.25
 
+_ANSWERS = (Outcome.ACK, Outcome.NAK)
 _CONTINUE = (Advice.NEXT_SET, Advice.WITHOUT_NAS, Advice.MORE_IDENTIFIERS)
 
 
@@ -67,6 +74,7 @@ class Enforcer:
         self._random = random or SystemRandom()
         self._timers = timers or Timers()
         self._tasks: set[asyncio.Task[None]] = set()
+        self._lanes = Lanes(most_probes=IN_FLIGHT // 2)
 
     async def run(self, stop: asyncio.Event, wait: Callable[[float], Awaitable[object]]) -> None:
         """Carry out jobs until `stop` is set, then let those in flight end.
@@ -89,34 +97,57 @@ class Enforcer:
 
     async def step(self) -> float:
         """Claim what is due and begin it; return the seconds until the next job is due."""
-        room = IN_FLIGHT - len(self._tasks)
+        room = min(IN_FLIGHT - len(self._tasks), CLAIM)
         if room <= 0:
             return LONGEST_WAIT_S
         claim = await self._jobs.claim_jobs(room, LEASE_MS)
+        waits: dict[str, int] = {}
         for job in claim.jobs:
-            task = asyncio.create_task(self._carry_out(job, claim.now_ms))
-            self._tasks.add(task)
-            task.add_done_callback(self._tasks.discard)
-        if claim.next_ms is None:
-            return LONGEST_WAIT_S
-        return max(0.0, (claim.next_ms - claim.now_ms) / 1000)
+            if wait_ms := self._begin(job, claim.now_ms):
+                waits[job.uid] = wait_ms
+        if waits:
+            await self._jobs.put_off_jobs(waits)
+        pauses_ms = [round(LONGEST_WAIT_S * 1000), *waits.values()]
+        if claim.next_ms is not None:
+            pauses_ms.append(max(0, claim.next_ms - claim.now_ms))
+        return min(pauses_ms) / 1000
 
     async def drain(self) -> None:
         """Wait for the jobs in flight."""
         await asyncio.gather(*self._tasks, return_exceptions=True)
 
-    async def _carry_out(self, job: ClaimedJob, now_ms: int) -> None:
+    def _begin(self, job: ClaimedJob, now_ms: int) -> int:
+        """Begin a job and return 0, or return for how long to put it off: its NAS is busy."""
         try:
-            await self._look(job, now_ms)
+            state = decode_state(job.stored.state)
+        except msgspec.MsgspecError:
+            _log.exception("a job failed", job=job.uid, session=job.session)
+            return 0
+        following = look_at(job, now_ms, slice_seconds(state.pace) * 1000)
+        nas = parts_of(job.session)[0] if following.look is Look.SEND else None
+        if nas is not None and (wait_ms := self._lanes.enter(nas, now_ms)):
+            return wait_ms
+        task = asyncio.create_task(self._carry_out(job, following))
+        self._tasks.add(task)
+
+        def ended(task: asyncio.Task[None]) -> None:
+            self._tasks.discard(task)
+            if nas is not None:
+                self._lanes.leave(nas)
+
+        task.add_done_callback(ended)
+        return 0
+
+    async def _carry_out(self, job: ClaimedJob, following: Next) -> None:
+        try:
+            await self._follow(job, following)
         except StoreError as error:
             # Its lease runs out, and it is claimed again.
             _log.warning("a job is left to its lease", job=job.uid, error=str(error))
         except Exception:  # noqa: BLE001 - one job's fault must not end the others; it is logged whole
             _log.exception("a job failed", job=job.uid, session=job.session)
 
-    async def _look(self, job: ClaimedJob, now_ms: int) -> None:
-        state = decode_state(job.stored.state)
-        following = look_at(job, now_ms, slice_seconds(state.pace) * 1000)
+    async def _follow(self, job: ClaimedJob, following: Next) -> None:
         if following.look is Look.SEND:
             await self._send(job)
         elif following.look is Look.CLOSE:
@@ -138,6 +169,7 @@ class Enforcer:
         if not sets:
             await self._refuse(job, "nothing identifies it")
             return
+        nas = parts_of(job.session)[0]
         tried: int | None = 0
         attempts = job.attempts
         while True:
@@ -146,6 +178,10 @@ class Enforcer:
             self._observer.count(f"disconnect_{verdict.outcome.value}")
             if verdict.outcome is Outcome.CANCELLED:
                 return
+            if verdict.outcome is Outcome.TIMED_OUT:
+                self._lanes.timed_out(nas)
+            elif verdict.outcome in _ANSWERS:
+                self._lanes.answered(nas)
             follow = advice(verdict, sent_before=job.attempts > 0)
             following = next_set(sets, tried, follow) if follow in _CONTINUE else None
             if following is None:

@@ -168,6 +168,10 @@ SCENARIOS: dict[str, tuple[Callable[[World], Awaitable[object]], ...]] = {
     "all kinds at once": (siblings, commit_of_all_kinds),
     "movements": (a_begun_job, movements),
     "claim": (many_jobs, lambda world: world.jobs.claim_jobs(10, LEASE_MS)),
+    "put off": (
+        a_session_to_be_cut,
+        lambda world: world.jobs.put_off_jobs({UID: 100, "0" * 32: 100}),
+    ),
     "transmit": (a_session_to_be_cut, lambda world: world.jobs.may_transmit(UID, 1000)),
     "transmit with credit": (
         a_begun_job_and_credit,

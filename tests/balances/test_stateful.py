@@ -332,6 +332,11 @@ class BooksMachine(RuleBasedStateMachine):
 
         self.both(claim)
 
+    @rule(index=st.integers(0, 5), again_in_ms=st.sampled_from([100, 5000]))
+    def a_job_is_put_off(self, index: int, again_in_ms: int) -> None:
+        uid = self.some_job(index)
+        self.both(lambda world: world.jobs.put_off_jobs({uid: again_in_ms}))
+
     @rule(index=st.integers(0, 5), lease_ms=st.sampled_from([500, 60_000]))
     def a_job_is_sent(self, index: int, lease_ms: int) -> None:
         uid = self.some_job(index)

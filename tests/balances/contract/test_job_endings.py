@@ -246,6 +246,8 @@ async def test_no_job_is_touched_behind_the_fence_or_in_an_empty_store(
     with pytest.raises(StoreFenced):
         await jobs.claim_jobs(1, 1)
     with pytest.raises(StoreFenced):
+        await jobs.put_off_jobs({UID: 1})
+    with pytest.raises(StoreFenced):
         await jobs.may_transmit(UID, 1)
     with pytest.raises(StoreFenced):
         await jobs.report_job(UID, "refused", "", 0, 1)

@@ -98,6 +98,30 @@ async def test_no_more_jobs_than_asked_for(world: World) -> None:
     assert [job.session for job in (await claim(world, 2)).jobs] == ["n|4"]
 
 
+async def test_a_claimed_job_that_is_put_off_is_due_again_when_it_says(world: World) -> None:
+    await world.fund(0)
+    for session in ("n|0", "n|1", "n|2"):
+        await world.cut(session)
+    zero, one, _two = [job.uid for job in (await claim(world)).jobs]
+    await world.jobs.put_off_jobs({zero: 300, one: 200})
+    world.pass_ms(200)
+    assert await claimed(world) == ["n|1"]
+    world.pass_ms(100)
+    assert await claimed(world) == ["n|0"]
+    assert [job.attempts for job in await live(world)] == [0, 0, 0]
+    assert await events(world) == []
+
+
+async def test_a_job_that_has_ended_is_not_put_off(world: World) -> None:
+    await world.fund(0)
+    await world.cut()
+    assert await claimed(world) == [SESSION]
+    await world.book(open=False)
+    await world.jobs.put_off_jobs({UID: 100})
+    world.pass_ms(100)
+    assert await claim(world) == Claim(world.now_ms, None, [])
+
+
 # The cause is checked, by the claim and before each transmission
 
 

@@ -57,16 +57,16 @@ class Nas(asyncio.DatagramProtocol):
         if answer is not None:
             self._transport.sendto(answer, addr)
 
-    def directory(self) -> NasDirectory:
+    def directory(self, name: str = "pop1", source: str = "10.0.0.1") -> NasDirectory:
         """The NASes that are configured: this one."""
         client = Client(
-            name="pop1",
-            source=network("10.0.0.1"),
+            name=name,
+            source=network(source),
             secret=SECRET,
             coa_host="127.0.0.1",
             coa_port=self.port,
         )
-        return NasDirectory(1, {"pop1": client}, builtin_profiles())
+        return NasDirectory(1, {name: client}, builtin_profiles())
 
 
 @asynccontextmanager

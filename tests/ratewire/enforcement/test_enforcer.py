@@ -6,6 +6,7 @@ real time, by timers of the RFC's shape a hundred times as fast.
 
 import asyncio
 import random
+import time
 from collections.abc import AsyncIterator
 from typing import Any
 
@@ -15,8 +16,10 @@ import pytest
 from balances.entries import JOB_FIELD, Closed, decode_job_event
 from balances.messages import CutCause, Job
 from radius.dynauth import Timers
+from radius.profiles import builtin_profiles
 from ratewire.enforcement.decisions import ALERT_MS, PROOF_WAIT_MS, RETRY_MS
-from ratewire.enforcement.enforcer import LEASE_MS, Enforcer
+from ratewire.enforcement.enforcer import IN_FLIGHT, LEASE_MS, Enforcer
+from ratewire.enforcement.lanes import FIRST_PLACES, LONGEST_WAIT_MS, SHORTEST_WAIT_MS
 from ratewire.nas import NasDirectory
 from tests.balances.world import BEGINNING
 from tests.ratewire.enforcement.nas import Behaviour, Nas, ack, listening, nak, silence
@@ -250,6 +253,58 @@ async def test_a_nas_that_comes_back_is_asked_until_it_obeys(
     assert provider.observer.counts["disconnect_ack"] == 1
 
 
+async def test_a_nas_that_does_not_answer_holds_up_no_other(provider: Provider, nas: Nas) -> None:
+    """Its jobs are more than an enforcer carries out at a time, and each takes 30 seconds."""
+    await provider.subscribe(0)
+    many = [
+        provider.report(START, session=f"s{n}", client="pop2", nas="pop2/dead")
+        for n in range(IN_FLIGHT + 90)
+    ]
+    assert all(await provider.say(*many))
+    async with listening(silence) as dead:
+        directory = NasDirectory(
+            1,
+            nas.directory().clients | dead.directory("pop2", "10.0.0.2").clients,
+            builtin_profiles(),
+        )
+        enforcer = enforcer_of(provider, nas, timers=Timers(), directory=directory)
+        stop = asyncio.Event()
+        running = asyncio.create_task(enforcer.run(stop, asyncio.sleep))
+        await asyncio.wait_for(dead.asked.wait(), 5)
+        provider.world.pass_ms(SHORTEST_WAIT_MS)  # and those put off are due again
+        began = time.monotonic()
+        await provider.told(START)
+        await asyncio.wait_for(nas.asked.wait(), 5)
+        assert time.monotonic() - began < 0.5
+        assert len(set(dead.datagrams)) == FIRST_PLACES
+        stop.set()
+        await running
+
+
+async def test_a_nas_that_was_silent_is_probed_and_then_sent_all_its_jobs(
+    provider: Provider, enforcer: Enforcer, nas: Nas
+) -> None:
+    nas.behaviour = silence
+    await provider.subscribe(0)
+    count = 40
+    starts = [provider.report(START, session=f"s{number}") for number in range(count)]
+    assert all(await provider.say(*starts))
+    await carried_out(enforcer)
+    assert len(set(nas.datagrams)) == FIRST_PLACES
+    for _ in range(2):
+        nas.datagrams.clear()
+        provider.world.pass_ms(LONGEST_WAIT_MS)
+        await carried_out(enforcer)
+        assert len(set(nas.datagrams)) == 1, "a probe alone"
+
+    nas.behaviour = ack
+    for _ in range(10):
+        provider.world.pass_ms(LONGEST_WAIT_MS)
+        await carried_out(enforcer)
+    jobs = await provider.jobs()
+    assert [job.state for job in jobs] == ["acknowledged"] * count
+
+
 # The cause
 
 
@@ -364,7 +419,9 @@ async def test_two_enforcers_share_the_jobs(provider: Provider, nas: Nas) -> Non
     starts = [provider.report(START, session=f"s{number}") for number in range(20)]
     assert await provider.say(*starts) == [True] * 20
     both = [enforcer_of(provider, nas) for _ in range(2)]
-    await asyncio.gather(*(carried_out(each) for each in both))
+    for _ in range(20 // FIRST_PLACES):
+        await asyncio.gather(*(carried_out(each) for each in both))
+        provider.world.pass_ms(SHORTEST_WAIT_MS)
     asked = [request["Acct-Session-Id"][0] for request in nas.requests]
     assert sorted(asked) == sorted(f"s{number}" for number in range(20))
 
