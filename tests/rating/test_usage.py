@@ -100,6 +100,21 @@ def test_a_stop_without_counters_or_with_zeros_keeps_the_marks_and_closes(last: 
     assert folds[-1].meter.used == Counters(60, 100)
 
 
+def test_reports_of_a_suspected_restart_that_cannot_be_confirmed_are_all_there_to_see() -> None:
+    """It began before the end of the session before it: the NAS's clock was put back."""
+    again = BEGUN + 30
+    folds = run(
+        start(),
+        stop(60, 100),
+        interim(20, 5, begun=again),
+        interim(40, 9, begun=again),
+        interim(40, 9, begun=again),
+    )
+    assert findings(folds)[2:] == ["suspected", "suspected", "nothing"]
+    assert [each.fell for each in folds[2:]] == [True, True, False]
+    assert octets_charged(folds) == 100
+
+
 def test_a_lone_stop_of_a_later_start_under_a_closed_name_is_no_silent_loss() -> None:
     """The name was used again and the Start is lost: nothing is charged, and it is there to see."""
     folds = run(start(), stop(60, 100), stop(30, 90, begun=BEGUN + 300))
