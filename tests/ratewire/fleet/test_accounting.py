@@ -6,7 +6,7 @@ from itertools import pairwise
 from random import Random
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from radius.packet import Code
@@ -93,6 +93,7 @@ class Client:
 
 
 class TestRetransmission:
+    @settings(deadline=None)
     @given(st.integers(), st.booleans())
     def test_intervals_double_up_to_the_longest_each_with_jitter(
         self, seed: int, delay_time: bool
@@ -179,6 +180,7 @@ class TestIdentifiers:
         assert next_one[1] == freed[1]
         assert record_of(next_one).session_id == f"s{OUTSTANDING}"
 
+    @settings(deadline=None)
     @given(st.lists(st.integers(0, 3), max_size=20), st.booleans())
     def test_an_identifier_in_use_is_never_used_again(
         self, steps: list[int], delay_time: bool
@@ -406,6 +408,7 @@ class World:
 
 
 class TestTally:
+    @settings(max_examples=300, deadline=None)
     @given(
         st.lists(
             st.tuples(

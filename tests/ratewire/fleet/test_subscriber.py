@@ -3,7 +3,7 @@
 from ipaddress import IPv4Address, ip_network
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from ratewire.fleet.subscriber import (
@@ -74,6 +74,7 @@ def test_a_session_that_was_worth_it_restores_the_patience(seconds: float, cut: 
     assert pause <= 1.25 * FIRST_PATIENCE_S
 
 
+@settings(deadline=None)
 @given(st.lists(st.floats(-1000, 2000), max_size=20))
 def test_counters_never_fall_whatever_the_clock_does(steps: list[float]) -> None:
     live = session(Subscriber("alice", 0, 20.0, 1))
