@@ -19,6 +19,9 @@ run: .venv/.runtime  ## See it work: real servers, a simulated NAS fleet, money 
 test: .venv/.test  ## Run the tests, on real Valkey and Postgres
 	@$(BIN)/python -m pytest $(ARGS)
 
+sim: .venv/.test  ## Simulated worlds by seed, until one breaks (tests/simulation/README.md)
+	@$(BIN)/python -m tests.simulation $(ARGS)
+
 check: .venv/.check  ## Lint, types, import rules
 	@$(BIN)/ruff check --quiet .
 	@$(BIN)/ruff format --check --quiet .

@@ -230,6 +230,15 @@ class Auditor:
         if report.life is not None:
             self._check_name(report.life.name)
 
+    def check_may_be_up(self, key: str) -> None:
+        """A session is up although everybody obeyed for long: nothing may stand against it."""
+        epochs = self.of_key[key]
+        if epochs and epochs[-1].open:
+            book = self.books[epochs[-1].account]
+            self._require(
+                not (book.suspended or book.closed), "who is suspended is off in the end", key
+            )
+
     # What must hold
 
     def held_for(self, account: str) -> int:
@@ -319,14 +328,16 @@ class Auditor:
             self._require(uid in sessions, "a job is of an open session", jobs[uid])
         for uid, stored in sessions.items():
             self._require(stored.cutting == (uid in jobs), "who is to be cut has a job", stored)
+            if stored.cutting or stored.regrant:
+                continue
             book = self.books[stored.account]
             available = book.available(self.held_for(stored.account))
-            if available is None or available >= 0 or stored.held or stored.cutting:
-                continue
+            has_nothing = available is not None and available < 0 and not stored.held
             self._require(
-                stored.regrant or book.shaken, "who has nothing in an overdrawn account is cut",
+                book.shaken or not (has_nothing or book.suspended or book.closed),
+                "who has nothing in an overdrawn account, or is suspended, is cut",
                 (stored.uid, available),
-            )  # fmt: skip
+            )
         for uid, job in self.jobs.items():
             if uid in jobs or uid not in sessions:
                 continue

@@ -82,6 +82,7 @@ def _live(world: World, events: int) -> None:
     until = clockwork.now_ms + CUTTING_MS
     while clockwork.now_ms < until and world.step():
         pass
+    world.check_that_the_suspended_are_off()
     for nas in world.nases:
         nas.close_down()
     until = clockwork.now_ms + PATIENCE_MS

@@ -468,6 +468,13 @@ class World:
         for nas in self.nases:
             nas.calm = nas.closed = True
 
+    def check_that_the_suspended_are_off(self) -> None:
+        """Whoever was to be cut is off by now, since all have obeyed for long enough."""
+        for nas in self.nases:
+            for life in nas.up.values():
+                if not life.name.doubts:
+                    self.auditor.check_may_be_up(life.name.key)
+
     def is_at_rest(self) -> bool:
         """Whether nothing is left to be done."""
         return (
