@@ -43,6 +43,7 @@ def main() -> None:
         ],
         "listener_by_stage": run("stages", "--sessions", arguments.sessions),
         "settlement": run("settlement"),
+        "journal": run("journal"),
         "decoder": run("decode"),
     }
     print(json.dumps(result, indent=2))

@@ -70,7 +70,7 @@ class _Key(Struct, frozen=True):
             return None
         if from_text and get_origin(bare) is tuple:
             given = [part.strip() for part in str(given).split(",")]
-        value = msgspec.convert(given, self.type, strict=not (from_text and bare is int))
+        value = msgspec.convert(given, self.type, strict=not (from_text and bare in (int, bool)))
         check = self._extra("check")
         if check is not None and value is not None and not check(value):
             raise ValueError

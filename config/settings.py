@@ -186,6 +186,14 @@ class SessionsSettings(Struct, frozen=True):
     late_window_days: Annotated[int, Meta(ge=1, le=90, description="days, 1 to 90")] = 7
 
 
+class JournalSettings(Struct, frozen=True):
+    """The local journal, which answers for the store while that is away."""
+
+    enabled: Annotated[bool, Meta(description="true or false")] = True
+    grace_seconds: Annotated[int, Meta(ge=1, le=3600, description="seconds, 1 to 3600")] = 5
+    max_mb: Annotated[int, Meta(ge=1, le=1_048_576, description="mebioctets, 1 to 1048576")] = 512
+
+
 class LogSettings(Struct, frozen=True):
     """What is logged, and how. `format` None: console on a terminal and json elsewhere."""
 
@@ -209,6 +217,7 @@ class Settings(Struct, frozen=True):
     data: DataSettings = DataSettings()
     secrets: SecretsSettings = SecretsSettings()
     sessions: SessionsSettings = SessionsSettings()
+    journal: JournalSettings = JournalSettings()
     log: LogSettings = LogSettings()
 
     def secret_key_path(self) -> Path:
@@ -216,3 +225,7 @@ class Settings(Struct, frozen=True):
         if self.secrets.key_file is not None:
             return Path(self.secrets.key_file)
         return Path(self.data.dir) / "secret.key"
+
+    def journal_path(self) -> Path:
+        """Where the local journal is: journal in `data.dir`."""
+        return Path(self.data.dir) / "journal"

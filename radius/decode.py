@@ -2,11 +2,11 @@
 
 import struct
 from ipaddress import IPv4Address, IPv6Address
+from typing import Protocol
 
 import msgspec
 
 from radius import attributes as attr
-from radius.clients import Client
 from radius.packet import Fault, Packet, refusal
 from radius.records import AccountingRecord, AcctStatus, text
 
@@ -34,8 +34,18 @@ class IgnoredStatus(msgspec.Struct, frozen=True):
     status: int
 
 
+class Speaker(Protocol):
+    """What of a configured client decides what its records mean: see radius.clients.Client."""
+
+    @property
+    def name(self) -> str: ...
+
+    @property
+    def swap_octets(self) -> bool: ...
+
+
 def decode(
-    packet: Packet, client: Client, source_host: str, source_port: int, arrived_ms: int
+    packet: Packet, client: Speaker, source_host: str, source_port: int, arrived_ms: int
 ) -> AccountingRecord | IgnoredStatus | Fault:
     """The record that an Accounting-Request holds.
 

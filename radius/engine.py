@@ -39,6 +39,8 @@ class Request(msgspec.Struct, frozen=True, gc=False):
     identifier: int
     authenticator: bytes
     proxy_states: tuple[bytes, ...]
+    octets: bytes
+    """The packet as it was verified, without padding."""
 
     @property
     def key(self) -> Key:
@@ -171,7 +173,7 @@ class Engine:
             self.drops["ignored_status"] += 1
             return packet.accounting_response(octets[1], authenticator, proxy_states, secret)
         self._cache.begin(key, authenticator)
-        return Request(record, client, address, octets[1], authenticator, proxy_states)
+        return Request(record, client, address, octets[1], authenticator, proxy_states, octets)
 
     def _answer_status(self, octets: bytes, client: Client) -> bytes | Fault:
         """RFC 5997: the Message-Authenticator is mandatory; other attributes are not looked at."""

@@ -4,7 +4,7 @@ The HTTP role reads the files of all processes. So a process that was killed lea
 the hot path pays a few increments a batch.
 """
 
-from prometheus_client import Counter, Histogram
+from prometheus_client import Counter, Gauge, Histogram
 
 _STAGE_BUCKETS = (
     0.0005, 0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1.0, 2.0, 5.0, 10.0,
@@ -25,6 +25,33 @@ _DATAGRAMS = Counter(
     "ratewire_radius_datagrams",
     "RADIUS datagrams by outcome: answered, duplicate, or the reason why they were dropped",
     ["port", "outcome"],
+)
+
+
+_HOLDING = Gauge(
+    "ratewire_journal_holding",
+    "Listeners whose records go to the local journal now",
+    multiprocess_mode="livesum",
+)
+_JOURNAL_RECORDS = Gauge(
+    "ratewire_journal_records",
+    "Records that wait in the local journal",
+    multiprocess_mode="livesum",
+)
+_JOURNAL_OCTETS = Gauge(
+    "ratewire_journal_octets",
+    "Size of the local journal in octets, with what was set aside",
+    multiprocess_mode="livesum",
+)
+_JOURNAL_OLDEST = Gauge(
+    "ratewire_journal_oldest_seconds",
+    "Age of the oldest record that waits",
+    multiprocess_mode="livemax",
+)
+_JOURNAL_ASIDE = Gauge(
+    "ratewire_journal_aside_records",
+    "Records of the journal that the books did not take",
+    multiprocess_mode="livesum",
 )
 
 
@@ -52,6 +79,16 @@ class Telemetry:
         if histogram is None:
             histogram = self._stages[name] = _STAGES.labels(self._role, name)
         histogram.observe(seconds)
+
+    def journal(
+        self, *, holding: bool, records: int, octets: int, oldest_seconds: float, aside: int
+    ) -> None:
+        """Say how the local journal of this process is now."""
+        _HOLDING.set(holding)
+        _JOURNAL_RECORDS.set(records)
+        _JOURNAL_OCTETS.set(octets)
+        _JOURNAL_OLDEST.set(oldest_seconds)
+        _JOURNAL_ASIDE.set(aside)
 
     def total(self, what: str, total: int) -> None:
         """Bring the count of an event up to `total`, which only grows in this process."""

@@ -7,6 +7,7 @@ import msgspec
 from balances.errors import StoreError
 from balances.health import SILENCE_MS, Beat
 from billing.database import schema_version, unavailable, within
+from ratewire.journal.slots import standing
 from ratewire.wiring import System, now_ms
 
 #: The database is given so long to answer (seconds).
@@ -25,7 +26,11 @@ class Readiness(msgspec.Struct, frozen=True):
 
 async def readiness(system: System) -> Readiness:
     """Return whether records are taken, charged, settled and enforced now."""
-    checks = {"store": await _store(system), "database": await _database(system)}
+    checks = {
+        "store": await _store(system),
+        "database": await _database(system),
+        "journal": _journal(system),
+    }
     beats: list[Beat] = []
     if checks["store"] == "ok":
         beats = await system.heartbeats.all(now_ms())
@@ -40,6 +45,15 @@ async def _store(system: System) -> str:
     except StoreError as error:
         return str(error)
     return "ok" if books.fence is None else f"fenced: {books.fence}"
+
+
+def _journal(system: System) -> str:
+    """What waits on this machine; a listener elsewhere tells of its own by its beat."""
+    try:
+        waits = standing(system.settings.journal_path())
+    except OSError as error:
+        return str(error)
+    return "ok" if waits is None else str(waits)
 
 
 async def _database(system: System) -> str:

@@ -13,7 +13,7 @@ from balances.keys import session_key
 from balances.messages import Account, Found, Lookup, Status, StoredSession
 from balances.port import BalanceStore
 from radius.engine import Request
-from radius.records import AcctStatus
+from radius.records import AccountingRecord, AcctStatus
 from ratewire.observer import Observer
 from ratewire.pipeline.credit import Credit
 from ratewire.pipeline.raters import Raters
@@ -44,18 +44,36 @@ class ArchiveUnavailable(Exception):
     """Postgres cannot be asked now."""
 
 
-class _Group:
-    """The requests of one session that are still to be booked, in order of arrival."""
+class Booked(msgspec.Struct, frozen=True):
+    """What came of a batch: the records whose effect is durable, and what ended the work on it.
 
-    def __init__(self, key: str, request: Request) -> None:
+    Without a failure, records that are left could not be booked although the store works.
+    """
+
+    done: Sequence[AccountingRecord]
+    failure: StoreError | None = None
+
+    def among(self, requests: Sequence[Request]) -> Sequence[Request]:
+        """Return those of the requests whose records are durable; the records are all theirs."""
+        if len(self.done) == len(requests):
+            return requests
+        # By identity: a record holds a dictionary, so it has no hash.
+        durable = frozenset(map(id, self.done))
+        return [request for request in requests if id(request.record) in durable]
+
+
+class _Group:
+    """The records of one session that are still to be booked, in order of arrival."""
+
+    def __init__(self, key: str, record: AccountingRecord) -> None:
         self.key = key
-        self.requests = [request]
+        self.records = [record]
         self.archived: StoredSession | None = None
         self.asked_archive = False
 
     @property
     def lookup(self) -> Lookup:
-        record = self.requests[0].record
+        record = self.records[0]
         return Lookup(self.key, record.nas, record.user_name or "")
 
 
@@ -83,41 +101,57 @@ class Intake:
         The others must not be answered: the NAS will send them again. Never raises for the store
         or the archive being away; whatever was booked before is returned.
         """
-        done: list[Request] = []
+        booked = await self.book([request.record for request in requests])
+        self.leave(len(requests) - len(booked.done), booked.failure)
+        return booked.among(requests)
+
+    async def book(self, records: Sequence[AccountingRecord]) -> Booked:
+        """Book a batch. Never raises for the store or the archive being away."""
+        done: list[AccountingRecord] = []
         try:
-            groups = await self._begin(requests, done)
+            groups = await self._begin(records, done)
             for attempt in range(MAX_ATTEMPTS):
                 if not groups:
-                    return done
+                    break
                 if attempt:
-                    self._observer.count("retries", sum(len(g.requests) for g in groups))
+                    self._observer.count("retries", sum(len(g.records) for g in groups))
                 groups = await self._attempt(groups, done)
         except StoreError as error:
             self._observer.count("store_errors")
-            _log.warning("accounting is not answered: the store failed", error=str(error))
-        left = len(requests) - len(done)
-        self._observer.count("unanswered", left)
-        return done
+            return Booked(done, error)
+        return Booked(done)
 
-    async def _begin(self, requests: Sequence[Request], done: list[Request]) -> list[_Group]:
+    def leave(self, left: int, failure: StoreError | None) -> None:
+        """Tell that so many records are not answered, and why if the store failed."""
+        if failure is not None:
+            _log.warning("accounting is not answered: the store failed", error=str(failure))
+        if left:
+            self._observer.count("unanswered", left)
+
+    async def probe(self) -> None:
+        """Ask the store for a commit of nothing. Raises StoreError if it would take no record."""
+        await self._store.commit([])
+
+    async def _begin(
+        self, records: Sequence[AccountingRecord], done: list[AccountingRecord]
+    ) -> list[_Group]:
         """Mark boots, group the rest by session."""
         groups: dict[str, _Group] = {}
-        for request in requests:
-            record = request.record
+        for record in records:
             if record.status in _OF_NAS:
                 moved = await self._store.mark_boot(record.nas, record.event_time)
                 self._observer.count("nas_boot" if moved else "nas_boot_repeated")
-                done.append(request)
+                done.append(record)
                 continue
             key = session_key(record.nas, record.session_id)
             group = groups.get(key)
             if group is None:
-                groups[key] = _Group(key, request)
+                groups[key] = _Group(key, record)
             else:
-                group.requests.append(request)
+                group.records.append(record)
         return list(groups.values())
 
-    async def _attempt(self, groups: list[_Group], done: list[Request]) -> list[_Group]:
+    async def _attempt(self, groups: list[_Group], done: list[AccountingRecord]) -> list[_Group]:
         """Try each group once: what is durable goes to `done`, what is stale comes back."""
         began = time.perf_counter()
         snapshot = await self._store.read([group.lookup for group in groups])
@@ -139,7 +173,7 @@ class Intake:
             elif isinstance(outcome, Missing):
                 missing.append(group)
             else:
-                self._observer.count(f"deferred_{outcome.reason}", len(group.requests))
+                self._observer.count(f"deferred_{outcome.reason}", len(group.records))
                 _log.error("records are not answered", reason=outcome.reason, session=group.key)
         rated = time.perf_counter()
         self._observer.stage("rate", rated - read)
@@ -157,12 +191,11 @@ class Intake:
         credit: Credit,
         now_ms: int,
     ) -> Booking | Missing | Deferred:
-        records = [request.record for request in group.requests]
         return rater.advance(
             group.key,
-            records,
+            group.records,
             found,
-            boot=boots.get(records[0].nas),
+            boot=boots.get(group.records[0].nas),
             credit=credit,
             archived=group.asked_archive,
             now_ms=now_ms,
@@ -175,7 +208,7 @@ class Intake:
         return {account.account: account for account in found if account is not None}
 
     async def _commit(
-        self, bookings: list[tuple[_Group, Booking]], done: list[Request]
+        self, bookings: list[tuple[_Group, Booking]], done: list[AccountingRecord]
     ) -> list[_Group]:
         steps = [booking.step for _, booking in bookings if booking.step is not None]
         loose = [entry for _, booking in bookings for entry in booking.loose]
@@ -193,9 +226,9 @@ class Intake:
                         again.append(group)
                     continue
             findings += booking.findings
-            done += group.requests[: booking.done]
-            del group.requests[: booking.done]
-            if group.requests:
+            done += group.records[: booking.done]
+            del group.records[: booking.done]
+            if group.records:
                 again.append(group)
         for finding, times in Counter(findings).items():
             self._observer.count(f"record_{finding}", times)
@@ -208,7 +241,7 @@ class Intake:
             archived = await self._archive.find([group.key for group in missing])
         except ArchiveUnavailable as error:
             # Whether the session is new cannot be told; its NAS will ask again.
-            self._observer.count("deferred_archive", sum(len(g.requests) for g in missing))
+            self._observer.count("deferred_archive", sum(len(g.records) for g in missing))
             _log.warning(
                 "records of unknown sessions are not answered", error=str(error), count=len(missing)
             )

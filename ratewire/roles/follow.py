@@ -10,6 +10,7 @@ import structlog
 from balances.errors import StoreError
 from balances.health import Beat
 from radius.profiles import builtin_profiles
+from ratewire.journal.clients import KeptClients
 from ratewire.nas import NasDirectory, directory_of
 from ratewire.outage import Outage
 from ratewire.wiring import System, now_ms
@@ -25,9 +26,18 @@ BEAT_S = 1.0
 class NasFollower:
     """Keeps the directory of NASes up to date with what is published."""
 
-    def __init__(self, system: System, changed: Callable[[NasDirectory], None]) -> None:
-        """`changed` is called with every new directory, also the first."""
+    def __init__(
+        self,
+        system: System,
+        changed: Callable[[NasDirectory], None],
+        kept: KeptClients | None = None,
+    ) -> None:
+        """`changed` is called with every new directory, also the first.
+
+        What is read is also `kept`, and used at the beginning if the store is away then.
+        """
         self._system = system
+        self._kept = kept
         self._changed = changed
         self._profiles = builtin_profiles()
         self._outage = Outage("reading the NAS clients")
@@ -40,19 +50,21 @@ class NasFollower:
     async def refresh(self) -> None:
         """Read the directory if it has moved. Raises StoreError."""
         store = self._system.store
-        if await store.revision("nas") == self.directory.revision:
-            return
+        there = await store.revision("nas")
+        if there == self.directory.revision or (there == 0 and self.directory.clients):
+            return  # a store in which nothing was ever published has lost its books
         revision, published = await store.published("nas")
-        self.directory = directory_of(revision, published, self._system.keyring, self._profiles)
-        self._changed(self.directory)
+        self._use(revision, published)
+        if self._kept is not None:
+            self._kept.keep(published)
         _log.info("NAS clients read", revision=revision, clients=len(self.directory.clients))
 
     async def begin(self, stop: asyncio.Event) -> None:
         """Read the first directory, however long it takes, unless `stop` is set.
 
-        What begins without it takes every NAS for a stranger.
+        What begins without it takes every NAS for a stranger. Those that were kept do as well.
         """
-        while not await self._try() and not stop.is_set():
+        while not stop.is_set() and not await self._try() and not self._use_kept():
             await pause(stop, POLL_S)
 
     async def run(self, stop: asyncio.Event) -> None:
@@ -60,6 +72,19 @@ class NasFollower:
         while not stop.is_set():
             await self._try()
             await pause(stop, POLL_S)
+
+    def _use_kept(self) -> bool:
+        """Use the NASes that were kept; whether there are any."""
+        published = None if self._kept is None else self._kept.kept()
+        if published is None:
+            return False
+        self._use(-1, published)  # whatever is in the store is newer
+        _log.warning("NAS clients as they were last read are served", clients=len(published))
+        return True
+
+    def _use(self, revision: int, published: Mapping[str, bytes]) -> None:
+        self.directory = directory_of(revision, published, self._system.keyring, self._profiles)
+        self._changed(self.directory)
 
     async def _try(self) -> bool:
         try:

@@ -75,7 +75,7 @@ class Play:
     def __init__(self, stage: Stage, traffic: Traffic, accounts: dict[str, str]) -> None:
         self.traffic = traffic
         self._stage = stage
-        self._accounts = accounts
+        self.accounts = accounts
 
     def assert_all_is_booked(self) -> None:
         """When all is answered: exactly that is in store and ledger, session by session.
@@ -84,7 +84,7 @@ class Play:
         """
         self.traffic.quieten()
         with self._stage.books() as books:
-            for user, account in self._accounts.items():
+            for user, account in self.accounts.items():
                 sessions = [each for each in self.traffic.sessions if each.login.user == user]
                 epochs = [session.epoch(len(session.told)) for session in sessions]
                 live = books.open_sessions(user)
@@ -98,7 +98,7 @@ class Play:
         """While records are unanswered: a session stands where it was acknowledged, or one on."""
         with self._stage.books() as books:
             books.settle()
-            for user, account in self._accounts.items():
+            for user, account in self.accounts.items():
                 sessions = [each for each in self.traffic.sessions if each.login.user == user]
                 booked = books.epochs(account)
                 assert len(booked) == len(sessions)

@@ -65,6 +65,18 @@ def test_a_text_setting_takes_environment_text_as_it_is() -> None:
     assert load(None, {"RATEWIRE_DATA__DIR": "1813"}).data.dir == "1813"
 
 
+def test_a_switch_is_true_or_false(tmp_path: Path) -> None:
+    assert load(None, {}).journal.enabled
+    assert not load(None, {"RATEWIRE_JOURNAL__ENABLED": "false"}).journal.enabled
+    assert not load(write(tmp_path, "[journal]\nenabled = false\n"), {}).journal.enabled
+    faults = faults_of(
+        write(tmp_path, "[journal]\ngrace_seconds = 0\nmax_mb = 2_000_000\n"),
+        {"RATEWIRE_JOURNAL__ENABLED": "perhaps"},
+    )
+    assert set(faults) == {"journal.enabled", "journal.grace_seconds", "journal.max_mb"}
+    assert faults["journal.enabled"].problem == "'perhaps' is not allowed; allowed: true or false"
+
+
 def test_all_faults_of_file_and_environment_come_in_one_error(tmp_path: Path) -> None:
     path = write(
         tmp_path,

@@ -170,7 +170,7 @@ class Provider:
 def request_of(record: AccountingRecord) -> Request:
     """A record as the engine hands it on."""
     client = Client(name="pop1", source=network(record.source_host), secret=SECRET)
-    return Request(record, client, (record.source_host, record.source_port), 1, bytes(16), ())
+    return Request(record, client, (record.source_host, record.source_port), 1, bytes(16), (), b"")
 
 
 async def begun(world: World) -> Provider:

@@ -6,7 +6,7 @@ import subprocess
 import sys
 from pathlib import Path
 
-from prometheus_client import CollectorRegistry, generate_latest
+from prometheus_client import CollectorRegistry, generate_latest, multiprocess
 from prometheus_client.multiprocess import MultiProcessCollector
 
 PROGRAM = """
@@ -23,6 +23,7 @@ for total in (5, 5, 9):
     telemetry.datagrams("acct", "dropped_malformed", total)
 telemetry.datagrams("acct", "dropped_by_kernel", 2)
 telemetry.datagrams("acct", "dropped_by_kernel", 0)  # the socket is closed, and knows no more
+telemetry.journal(holding=True, records=3, octets=700, oldest_seconds=5, aside=1)
 print("told", flush=True)
 time.sleep(60)
 """
@@ -54,5 +55,17 @@ def test_the_counts_of_all_processes_add_up_and_survive_them(tmp_path: Path) -> 
         'ratewire_stage_seconds_count{role="listener",stage="commit"} 4.0',
         'ratewire_stage_seconds_bucket{le="0.005",role="listener",stage="commit"} 2.0',
         'ratewire_stage_seconds_bucket{le="0.5",role="listener",stage="commit"} 4.0',
+        "ratewire_journal_holding 2.0",
+        "ratewire_journal_records 6.0",
+        "ratewire_journal_octets 1400.0",
+        "ratewire_journal_oldest_seconds 5.0",
+        "ratewire_journal_aside_records 2.0",
     ):
         assert line in lines
+    for process in processes:  # as its supervisor does
+        multiprocess.mark_process_dead(  # pyright: ignore[reportUnknownMemberType] -- untyped
+            process.pid, str(tmp_path)
+        )
+    left = generate_latest(registry).decode()
+    assert "ratewire_journal" not in left, "another process has the journal of a dead one"
+    assert 'event="record_opened",role="listener"} 8.0' in left

@@ -10,9 +10,11 @@ from balances.connection import Connection
 from balances.health import SILENCE_MS, Beat
 from config.settings import Settings
 from ratewire.http import health
+from ratewire.journal.slots import claim
 from ratewire.wiring import System, Urls, now_ms
 from tests.ratewire.apart import apart
 from tests.ratewire.http.conftest import Client, client_of
+from tests.ratewire.journal.test_segments import entry
 from tests.ratewire.office import Office
 from tests.support.frozen import frozen
 
@@ -77,6 +79,22 @@ async def test_a_part_that_does_not_work_says_why(client: Client, system: System
         "listener-0: deaf",
         "settlement: a gap",
     )
+
+
+async def test_what_waits_in_the_local_journal_is_not_in_the_books(
+    client: Client, system: System
+) -> None:
+    await all_beat(system)
+    slot = claim(system.settings.journal_path(), 0, max_octets=1000, now_ms=now_ms)
+    slot.waiting.append([entry(0)])
+    status, checks = await asked(client)
+    assert status == 503
+    assert checks["journal"].startswith("journaling since 20")
+    assert [name for name, said in checks.items() if said != "ok"] == ["journal"]
+    found = slot.waiting.oldest()
+    assert found is not None
+    slot.waiting.remove(found[0], damaged=False)
+    assert (await asked(client))[0] == 200
 
 
 async def test_books_that_are_fenced_or_lost_are_not_ready(
