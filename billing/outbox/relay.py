@@ -109,8 +109,9 @@ class Relay:
                     _log.error("the relay fails", kind=type(error).__name__, error=str(error))
                 pause = BACK_OFF_SECONDS[min(failures, len(BACK_OFF_SECONDS) - 1)]
                 failures += 1
-                self._wake.clear()
-                await self._sleep(stop, pause)
+                # What is posted meanwhile does not shorten it, nor does the end of the connection.
+                with contextlib.suppress(TimeoutError):
+                    await asyncio.wait_for(stop.wait(), pause)
 
     # Movements ---------------------------------------------------------------------------------
 

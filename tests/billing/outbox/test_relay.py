@@ -2,6 +2,7 @@
 
 import asyncio
 import random
+import time
 from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
 from datetime import datetime
@@ -463,3 +464,13 @@ async def test_running_it_survives_the_loss_of_the_store(
         assert account is not None
         assert account.balance == 5
         await connection.close()
+
+
+async def test_running_it_asks_a_store_that_is_away_less_and_less_often(pool: Pool) -> None:
+    connection = StoreConnection("redis://127.0.0.1:1", timeout_ms=500)  # nobody listens there
+    store = WatchedStore(connection)
+    began = time.monotonic()
+    async with running(Relay(pool, store)):
+        await store.until(lambda: store.attempts == 4)
+        assert time.monotonic() - began > sum(relay_module.BACK_OFF_SECONDS[:3])
+    await connection.close()
