@@ -68,7 +68,8 @@ class Scheduler:
                 if asyncio.get_running_loop().time() - started > 2 * POLL_SECONDS:
                     failures = 0
                 if not failures:
-                    _log.error("the scheduler fails", kind=type(error).__name__, error=str(error))
+                    reason = str(error) or "it hears no notices of Postgres"
+                    _log.error("the scheduler fails", kind=type(error).__name__, error=reason)
                 pause = BACK_OFF_SECONDS[min(failures, len(BACK_OFF_SECONDS) - 1)]
                 failures += 1
                 with contextlib.suppress(TimeoutError):
@@ -81,11 +82,15 @@ class Scheduler:
         stopping = asyncio.create_task(stop.wait())
         stopping.add_done_callback(lambda _: manager.shutdown.set())
         try:
-            await manager.run(
-                dequeue_timeout=timedelta(seconds=POLL_SECONDS),
-                heartbeat_timeout=timedelta(seconds=HEARTBEAT_SECONDS),
-                shutdown_on_listener_failure=True,
-            )
+            async with driver:
+                # The manager probes whether notices come while it begins to listen, and hears no
+                # answer if the probe is faster: so the connection listens before.
+                await driver.add_listener(SETTINGS.channel, _ignore)
+                await manager.run(
+                    dequeue_timeout=timedelta(seconds=POLL_SECONDS),
+                    heartbeat_timeout=timedelta(seconds=HEARTBEAT_SECONDS),
+                    shutdown_on_listener_failure=True,
+                )
         finally:
             stopping.cancel()
 
@@ -110,6 +115,10 @@ class Scheduler:
 
         manager.schedule("daily", DAILY)(daily)
         manager.entrypoint(Job.PARTITIONS, executor_factory=retrying, on_failure="hold")(partitions)
+
+
+def _ignore(_notice: str | bytes | bytearray) -> None:
+    """The manager has a listener of its own."""
 
 
 def _passes_by(error: BaseException) -> bool:

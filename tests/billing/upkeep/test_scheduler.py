@@ -11,6 +11,10 @@ from datetime import UTC, datetime, timedelta
 
 import asyncpg
 import pytest
+import uvloop
+from pgqueuer.core.qm import QueueManager
+from pgqueuer.domain.errors import FailingListenerError
+from pgqueuer.domain.models import HealthCheckEvent
 
 from billing.database import Connection, Pool, connect
 from billing.partitions.ensure import ensure
@@ -163,3 +167,32 @@ async def run_for_ever(url: str) -> None:
 async def test_an_idle_scheduler_stops_at_once(pool: Pool) -> None:
     async with asyncio.timeout(5), running(pool):
         await asyncio.sleep(0)
+
+
+def test_its_listener_hears_from_the_beginning_under_uvloop(
+    database_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """An idle scheduler whose first probe is not heard is taken for deaf, and begins anew."""
+    heard: list[bool] = []
+    probe = QueueManager.listener_healthy
+
+    async def watched(manager: QueueManager, timeout: timedelta) -> HealthCheckEvent:
+        assert timeout > timedelta(seconds=1)
+        try:
+            answer = await probe(manager, timedelta(seconds=1))
+        except FailingListenerError:
+            heard.append(False)
+            raise
+        heard.append(True)
+        return answer
+
+    async def started(url: str) -> None:
+        async with await connect(url, size=4) as pool, running(pool), asyncio.timeout(10):
+            before = len(heard)
+            while len(heard) == before:
+                await asyncio.sleep(0.01)
+
+    monkeypatch.setattr(QueueManager, "listener_healthy", watched)
+    for _ in range(3):
+        uvloop.run(started(database_url))
+    assert heard == [True] * 3
