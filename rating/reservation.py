@@ -9,7 +9,7 @@ import msgspec
 
 from rating.charge import running_total
 from rating.plan import Plan, Policy
-from rating.quantity import Counters
+from rating.quantity import NOTHING, Counters
 from rating.usage import Meter
 
 #: Reports come later than asked for (jitter, retransmission): a slice lasts a quarter longer.
@@ -18,6 +18,13 @@ _MARGIN_NUMERATOR, _MARGIN_DENOMINATOR = 5, 4
 #: An interval that a NAS would not use: RFC 2869, section 2.1 asks for at least 60 s; we follow
 #: what it really does, within these bounds.
 MIN_INTERVAL_S = 10
+
+#: A report that comes sooner after another is an extra one (an address was assigned, say): it shows
+#: neither how often the session is going to report nor how fast it uses.
+EXTRA_REPORT_S = 5
+
+#: After so many intervals a session is taken at its word about how often it reports.
+KNOWN_INTERVALS = 3
 MAX_INTERVAL_S = 86_400
 
 #: A slice beyond a billion currency units is a broken counter's doing; it keeps sums exact.
@@ -28,15 +35,23 @@ class Pace(msgspec.Struct, frozen=True, array_like=True):
     """How fast a session uses, from its last reports. Rates are octets per second.
 
     `rate_*` follow the session smoothly, `last_*` are the last interval's alone. `interval` is the
-    longest recent time between two reports, in seconds. `known` is False until there were two.
+    longest recent time between two reports, in seconds, and what is expected as long as none was
+    seen; `intervals` counts those seen, up to KNOWN_INTERVALS. `extra` is the time and the octets
+    of reports that came too soon to make an interval.
     """
 
     interval: int
-    known: bool = False
+    intervals: int = 0
     rate_in: int = 0
     rate_out: int = 0
     last_in: int = 0
     last_out: int = 0
+    extra: Counters = NOTHING
+
+    @property
+    def known(self) -> bool:
+        """Whether the session has shown how fast it uses."""
+        return self.intervals > 0
 
 
 def observe(pace: Pace, usage: Counters, elapsed: int) -> Pace:
@@ -47,16 +62,32 @@ def observe(pace: Pace, usage: Counters, elapsed: int) -> Pace:
     """
     if elapsed <= 0:
         return pace
-    last_in, last_out = usage.octets_in // elapsed, usage.octets_out // elapsed
+    so_far = pace.extra + Counters(elapsed, usage.octets_in, usage.octets_out)
+    if so_far.seconds < EXTRA_REPORT_S:
+        return msgspec.structs.replace(pace, extra=so_far)
+    elapsed = so_far.seconds
+    last_in, last_out = so_far.octets_in // elapsed, so_far.octets_out // elapsed
     bounded = min(max(elapsed, MIN_INTERVAL_S), MAX_INTERVAL_S)
     return Pace(
-        interval=max(bounded, (3 * pace.interval + bounded) // 4) if pace.known else bounded,
-        known=True,
+        interval=max(bounded, (3 * pace.interval + bounded) // 4) if pace.intervals else bounded,
+        intervals=min(pace.intervals + 1, KNOWN_INTERVALS),
         rate_in=(pace.rate_in + last_in) // 2 if pace.rate_in else last_in,
         rate_out=(pace.rate_out + last_out) // 2 if pace.rate_out else last_out,
         last_in=last_in,
         last_out=last_out,
     )
+
+
+def longest_silence(pace: Pace, expected: int, factor: int) -> int:
+    """Return for how many seconds a live session may say nothing: `factor` of its intervals.
+
+    Until enough of them were seen, none counts as shorter than what is `expected`: a few early
+    reports must not have a session taken for lost before its first regular one.
+    """
+    interval = pace.interval
+    if pace.intervals < KNOWN_INTERVALS:
+        interval = max(interval, expected)
+    return factor * interval
 
 
 def slice_seconds(pace: Pace) -> int:

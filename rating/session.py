@@ -12,16 +12,19 @@ from rating.usage import Finding, Fold, Meter, Report, fold
 # Named here for what is done for every record: see rating.money.
 _CLOSED, _RESTARTED = Finding.CLOSED, Finding.RESTARTED
 
-#: No session counts further than this; a counter that does is a broken one.
-MAX_COUNTER = 2**63 - 1
+#: No session uses more than this in a direction, in octets a second (100 Gbit/s), nor more at once
+#: than in so many seconds; a counter that says so is a broken one.
+MAX_RATE = 12_500_000_000
+BURST_S = 60
+MAX_SECONDS = 2**32 - 1  # Acct-Session-Time has 32 bits
 
 
 class Rated(msgspec.Struct, frozen=True):
     """What one report did to its session.
 
     `usage` and `charge_micros` are what it added (never negative). `implausible` tells that its
-    counters would cost more than any account can hold: a broken NAS, not usage; then the session is
-    as it was and nothing is charged.
+    counters are beyond what any line carries, or would cost more than any account can hold: a
+    broken NAS, not usage; then the session is as it was and nothing is charged.
     """
 
     meter: Meter
@@ -55,7 +58,7 @@ def price(plan: Plan, before: Meter | None, pace: Pace, folded: Fold) -> Rated:
     if not folded.finding.changes or not folded.usage:
         return Rated(folded.meter, pace, NOTHING, 0, folded.finding, folded.fell)
     total = running_total(plan.tariff, folded.meter.used)
-    if total > MAX_MICROS or _beyond(folded.meter.marks):
+    if total > MAX_MICROS or _beyond(folded.meter):
         return _implausible(before, pace, folded)
     charge = total - folded.meter.total_micros
     assert charge >= 0, (folded.meter, total)
@@ -69,12 +72,12 @@ def price(plan: Plan, before: Meter | None, pace: Pace, folded: Fold) -> Rated:
     )
 
 
-def _beyond(marks: Counters) -> bool:
-    return (
-        marks.octets_out > MAX_COUNTER
-        or marks.octets_in > MAX_COUNTER
-        or marks.seconds > MAX_COUNTER
-    )
+def _beyond(meter: Meter) -> bool:
+    """Whether no line could have carried what a session counts in the time that it has lasted."""
+    marks = meter.marks
+    lasted = meter.last_event - meter.started
+    most = MAX_RATE * (BURST_S + (max(marks.seconds, lasted)))
+    return marks.octets_out > most or marks.octets_in > most or marks.seconds > MAX_SECONDS
 
 
 def _follow(pace: Pace, before: Meter | None, folded: Fold) -> Pace:

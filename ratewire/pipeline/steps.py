@@ -25,7 +25,7 @@ from ratewire.pipeline.credit import Credit
 from ratewire.pipeline.plans import Plans
 from ratewire.pipeline.progress import Progress, counters_of, new_state, report_of
 from rating.plan import Plan
-from rating.reservation import REFUSED, Pace, Slice, size
+from rating.reservation import REFUSED, Pace, Slice, longest_silence, size
 from rating.session import price
 from rating.usage import Finding, Fold, Kind, Phase, fold
 
@@ -294,7 +294,7 @@ class Rater:
             grant=piece.grant_micros,
             cut_after_ms=cut_after_ms,
             cut_cause=cause,
-            quiet=self._terms.stale_factor * state.pace.interval,
+            quiet=longest_silence(state.pace, self._terms.interim, self._terms.stale_factor),
             entries=(*progress.entries, *progress.anomalies),
             report=report,
             least=0 if state.admitted else progress.plan.minimum_credit_micros,

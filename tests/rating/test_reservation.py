@@ -6,13 +6,15 @@ from hypothesis import strategies as st
 
 from rating.charge import running_total
 from rating.plan import Plan, Policy
-from rating.quantity import Counters
+from rating.quantity import NOTHING, Counters
 from rating.reservation import (
     MAX_SLICE_MICROS,
+    MIN_INTERVAL_S,
     REFUSED,
     Pace,
     Slice,
     lasts,
+    longest_silence,
     observe,
     size,
     slice_seconds,
@@ -41,7 +43,7 @@ def meter_at(plan: Plan, used: Counters) -> Meter:
 paces = st.builds(
     Pace,
     interval=st.integers(10, 3600),
-    known=st.booleans(),
+    intervals=st.integers(0, 3),
     rate_in=st.integers(0, 10**9),
     rate_out=st.integers(0, 10**9),
     last_in=st.integers(0, 10**9),
@@ -77,11 +79,11 @@ def test_what_is_paid_may_be_used_to_its_end() -> None:
 @pytest.mark.parametrize(
     ("policy", "pace", "expected"),
     [
-        (Policy.BALANCED, Pace(80, known=True, rate_in=20, last_in=40), 50),
-        (Policy.STRICT, Pace(80, known=True, rate_in=10, last_in=20), 1),
-        (Policy.LENIENT, Pace(80, known=True, rate_in=10, last_in=20), None),
+        (Policy.BALANCED, Pace(80, intervals=1, rate_in=20, last_in=40), 50),
+        (Policy.STRICT, Pace(80, intervals=1, rate_in=10, last_in=20), 1),
+        (Policy.LENIENT, Pace(80, intervals=1, rate_in=10, last_in=20), None),
         (Policy.BALANCED, Pace(80), 1),  # nothing known yet: the reserve rate
-        (Policy.BALANCED, Pace(80, known=True), None),  # idle: nothing will be used
+        (Policy.BALANCED, Pace(80, intervals=1), None),  # idle: nothing will be used
     ],
 )
 def test_the_policy_decides_how_octets_are_forecast(
@@ -151,14 +153,39 @@ def test_without_credit_a_session_ends_at_once_unless_it_is_free() -> None:
 
 def test_an_idle_session_without_credit_ends_too() -> None:
     plan = metered(Policy.LENIENT)
-    idle = Pace(80, known=True)
+    idle = Pace(80, intervals=1)
     assert size(plan, meter_at(plan, Counters(60, 10)), idle, 0, begins=False).lasts_seconds == 0
 
 
 def test_the_pace_follows_a_longer_interval_at_once_and_a_shorter_one_slowly() -> None:
     pace = observe(Pace(300), Counters(60, 600, 6000), 60)
-    assert pace == Pace(60, True, 10, 100, 10, 100)
+    assert pace == Pace(60, 1, 10, 100, 10, 100)
     longer = observe(pace, Counters(400, 4000, 0), 400)
     assert (longer.interval, longer.rate_in, longer.last_in) == (400, 10, 10)
     assert observe(longer, Counters(60), 60).interval == (3 * 400 + 60) // 4
     assert observe(longer, Counters(0, 5, 5), 0) == longer
+
+
+def test_extra_reports_are_no_interval_but_what_they_tell_is_not_lost() -> None:
+    """An address is assigned two seconds after the Start, and reported; the next comes in time."""
+    extra = observe(Pace(300), Counters(2, 1000, 8000), 2)
+    assert (extra.interval, extra.known) == (300, False)
+    regular = observe(extra, Counters(58, 5000, 52000), 58)
+    assert (regular.interval, regular.rate_in, regular.rate_out) == (60, 100, 1000)
+    assert regular.extra == NOTHING
+
+
+def test_a_session_that_always_reports_soon_is_known_all_the_same() -> None:
+    pace = Pace(300)
+    for _ in range(3):
+        pace = observe(pace, Counters(2, 200, 0), 2)
+    assert (pace.known, pace.interval, pace.rate_in) == (True, MIN_INTERVAL_S, 100)
+
+
+def test_a_few_early_reports_do_not_make_a_session_silent() -> None:
+    pace, silences = Pace(300), list[int]()
+    for _ in range(4):
+        silences.append(longest_silence(pace, 300, 3))
+        pace = observe(pace, Counters(20), 20)
+    assert silences == [900, 900, 900, 60]
+    assert longest_silence(observe(Pace(300), Counters(700), 700), 300, 3) == 2100

@@ -7,8 +7,8 @@ from rating.charge import running_total
 from rating.money import MAX_MICROS
 from rating.plan import Plan
 from rating.quantity import Counters
-from rating.reservation import Pace
-from rating.session import MAX_COUNTER, Rated, price, rate
+from rating.reservation import EXTRA_REPORT_S, Pace
+from rating.session import BURST_S, MAX_RATE, Rated, price, rate
 from rating.tariff import Counter, Rule, Tariff
 from rating.usage import Finding, Kind, Meter, Phase, Report, fold
 from tests.rating.strategies import plans
@@ -57,7 +57,7 @@ def test_counters_that_cannot_be_charge_nothing_and_are_told() -> None:
     results = run(
         METERED,
         [
-            Report(Kind.INTERIM, 1_700_000_060, 60, MAX_COUNTER + 1, 0),
+            Report(Kind.INTERIM, 1_700_000_060, 60, 2**63, 0),
             Report(Kind.INTERIM, 1_700_000_120, 120, 3000, 0),
             Report(Kind.STOP, 1_700_000_130, 130, 2**64 - 1, 0),
         ],
@@ -93,7 +93,23 @@ def test_counters_that_cannot_be_leave_a_restart_with_nothing_used() -> None:
     assert after.charge_micros == 6
 
 
-@given(st.integers(1, 10**9), st.integers(1, 3600))
+def test_more_than_a_line_carries_is_not_usage() -> None:
+    begun = 1_700_000_000
+    most = MAX_RATE * (60 + BURST_S)
+    results = run(
+        METERED,
+        [
+            start(),
+            Report(Kind.INTERIM, begun + 60, 60, most + 1, 0),
+            Report(Kind.INTERIM, begun + 60, 60, most, 0),
+            Report(Kind.INTERIM, begun + 61, 61, 0, 2**61),
+        ],
+    )
+    assert [each.implausible for each in results] == [False, True, False, True]
+    assert results[-1].meter.used == Counters(60, most, 0)
+
+
+@given(st.integers(1, 10**9), st.integers(EXTRA_REPORT_S, 3600))
 def test_the_pace_is_what_was_used_a_second(octets: int, elapsed: int) -> None:
     results = run(
         METERED, [start(), Report(Kind.INTERIM, 1_700_000_000 + elapsed, elapsed, octets, 0)]
