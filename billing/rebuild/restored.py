@@ -47,8 +47,11 @@ async def subscribers(conn: Connection) -> AsyncIterator[list[tuple[str, Subscri
 async def sessions(
     conn: Connection, *, interval_seconds: int, quiet_seconds: int
 ) -> AsyncIterator[list[RestoredSession]]:
-    """Yield all open sessions, as far as they are settled."""
-    found = archive.open_sessions(conn, chunk=CHUNK, interval_seconds=interval_seconds)
+    """Yield all open sessions, as far as they are settled, and those closed of late.
+
+    Closed ones are there to know what a NAS sends again of them.
+    """
+    found = archive.living_sessions(conn, chunk=CHUNK, interval_seconds=interval_seconds)
     async for chunk in found:
         yield [
             RestoredSession(
@@ -56,7 +59,7 @@ async def sessions(
                 nas=session.nas,
                 account=session.account,
                 uid=session.uid,
-                open=True,
+                open=session.open,
                 quiet=quiet_seconds,
                 state=encode_state(session.state),
             )

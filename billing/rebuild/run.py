@@ -70,7 +70,8 @@ async def rebuild(
 
     All writing to the store is refused meanwhile. Sessions that are open in Postgres are restored
     with the counters as far as they were settled, so that their next reports, being cumulative,
-    charge just what is missing; they hold nothing until the sweeper grants them anew. That brings
+    charge just what is missing; they hold nothing until the sweeper grants them anew. Those closed
+    in the late window are restored as closed, so that what a NAS sends again is known. That brings
     back the jobs to cut those without credit; a disconnect that a person asked for is forgotten.
     `interval_seconds` is how often they are expected to report, and after `quiet_seconds` of
     silence they are lost. A restore whose last part this is gives a `fence` of its own, which tells
@@ -216,7 +217,7 @@ class _Rebuild:
                 reader, interval_seconds=interval_seconds, quiet_seconds=quiet_seconds
             ):
                 await self._restoration.restore_sessions(some)
-                sessions += len(some)
+                sessions += sum(session.open for session in some)
         await conn.execute(
             _SQL["take_off_the_road"],
             [row["account_id"] for row in contained],

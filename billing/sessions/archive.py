@@ -1,7 +1,7 @@
 """Sessions for the store: looked up when it does not know one, and restored when it lost all."""
 
 from collections.abc import AsyncIterator, Sequence
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any, Final
 
 import asyncpg
@@ -13,12 +13,15 @@ from billing.settlement.times import unix_ms, unix_seconds
 from billing.statements import load
 from rating.quantity import NOTHING, Counters
 from rating.reservation import Pace
-from rating.usage import Meter, Phase
+from rating.usage import Kind, Meter, Phase, Report
 
 _SQL = load(__package__, "queries.sql")
 
 #: How often a session is taken to report until it shows: its pace is not kept here.
 DEFAULT_INTERVAL_S: Final = 300
+
+#: So long after its end a session is known in the store: what a NAS sends again is of then.
+LATE_WINDOW: Final = timedelta(days=7)
 
 #: A NAS whose clock is further off than this is not believed about when it reported.
 _CLOCK_TOLERANCE_MS: Final = 3_600_000
@@ -36,7 +39,8 @@ class ArchivedSession(msgspec.Struct, frozen=True):
     """A session epoch as it was settled.
 
     `state` is as its worker left it, with the counters as far as they are charged; but its pace is
-    that of a session which has not reported twice, and a suspected restart is forgotten.
+    that of a session which has not reported twice, a suspected restart is forgotten, and of its
+    reports only the last is known again.
     `closed_at` is None for an open session.
     """
 
@@ -66,13 +70,16 @@ async def find(
     return {row["session_key"]: _archived(row, interval_seconds) for row in rows}
 
 
-async def open_sessions(
+async def living_sessions(
     conn: Connection, *, chunk: int, interval_seconds: int = DEFAULT_INTERVAL_S
 ) -> AsyncIterator[list[ArchivedSession]]:
-    """Yield all open sessions, `chunk` at a time; within the caller's transaction."""
+    """Yield all sessions that are open, or closed no longer ago than LATE_WINDOW.
+
+    The newest epochs, `chunk` at a time; within the caller's transaction.
+    """
     assert conn.is_in_transaction()
     found: list[ArchivedSession] = []
-    async for row in conn.cursor(_SQL["open_sessions"], prefetch=chunk):
+    async for row in conn.cursor(_SQL["living_sessions"], LATE_WINDOW, prefetch=chunk):
         found.append(_archived(row, interval_seconds))
         if len(found) == chunk:
             yield found
@@ -117,7 +124,14 @@ def _meter(row: asyncpg.Record) -> Meter:
         marks=marks,
         base=base,
         total_micros=total,
+        prints=_last_report(row["close_reason"], marks, last_event).print,
     )
+
+
+def _last_report(close_reason: str | None, marks: Counters, last_event: int) -> Report:
+    """The session's last report, as far as it can be told, so that it is known when sent again."""
+    kind = Kind.STOP if close_reason == "stop" else Kind.INTERIM
+    return Report(kind, last_event, marks.seconds, marks.octets_in, marks.octets_out)
 
 
 def figures(row: asyncpg.Record) -> tuple[Counters, int]:

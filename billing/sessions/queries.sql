@@ -18,18 +18,19 @@ LEFT JOIN LATERAL (
     LIMIT 1
 ) AS usage ON true
 
--- name: open_sessions
--- All open sessions, with their newest usage record; none that was followed by another epoch.
+-- name: living_sessions
+-- All sessions that are open, with their newest usage record, or were closed no longer ago than $1;
+-- none that was followed by another epoch.
 SELECT session.*, usage.settled_at, usage.event_at, usage.used_seconds, usage.used_octets_in,
     usage.used_octets_out, usage.total_micros
 FROM accounting_sessions AS session
 LEFT JOIN LATERAL (
     SELECT * FROM usage_records
-    WHERE session_uid = session.session_uid
+    WHERE session_uid = session.session_uid AND session.closed_at IS NULL
     ORDER BY settled_at DESC, used_seconds DESC, used_octets_in DESC, used_octets_out DESC
     LIMIT 1
 ) AS usage ON true
-WHERE session.closed_at IS NULL AND NOT EXISTS (
+WHERE (session.closed_at IS NULL OR session.closed_at > now() - $1::interval) AND NOT EXISTS (
     SELECT FROM accounting_sessions AS later
     WHERE later.session_key = session.session_key
         AND (later.opened_at, later.epoch) > (session.opened_at, session.epoch)

@@ -26,9 +26,10 @@ from billing.settlement import consumer
 from billing.settlement.consumer import Condition, Settler
 from rating.charge import running_total
 from rating.quantity import Counters
+from rating.usage import Kind, Report
 from tests.billing.settlement.conservation import sums
 from tests.billing.settlement.making import EVENT
-from tests.billing.settlement.worker import Unanswered, Worker, interim, stop
+from tests.billing.settlement.worker import SessionReport, Unanswered, Worker, interim, stop
 from tests.billing.settlement.world import Books, Desk, metered
 
 NAS = "pop1/10.0.0.1"
@@ -121,6 +122,27 @@ async def test_an_intact_store(
     assert await conn.fetchval("SELECT count(*) FROM store_outbox") == 0
 
 
+async def test_what_a_nas_sends_again_of_a_closed_session_is_known(
+    pool: Pool, books: Books, worker: Worker, settler: Settler, desk: Desk
+) -> None:
+    """Its Start and its Stop were acknowledged, but the answers were lost with the store."""
+    records = (
+        SessionReport("again", "ann", Report(Kind.START, EVENT - 60)),
+        stop("again", "ann", EVENT, 1_000_000, seconds=60),
+    )
+    for each in records:
+        await worker.report(each)
+    rebuilt = await rebuild_now(pool, books)
+    assert rebuilt.sessions == 0
+    [before] = await inspect(books, "a1")
+    for each in records:
+        await worker.report(each)
+    [after] = await inspect(books, "a1")
+    assert after.account.balance == before.account.balance
+    assert (await books.streams.books()).open_sessions == 0
+    assert (await compare(pool, books)).exact
+
+
 async def test_sessions_go_on_where_they_were(
     pool: Pool, books: Books, worker: Worker, settler: Settler, conn: Connection
 ) -> None:
@@ -142,8 +164,9 @@ async def test_sessions_go_on_where_they_were(
             0,
         )
         assert now.version > was.version
-        # Which reports came last is known to the store only, and is no matter of money.
-        known = msgspec.structs.replace(decode_state(was.state).meter, prints=b"")
+        # Of the reports that came last Postgres knows one.
+        meter = decode_state(was.state).meter
+        known = msgspec.structs.replace(meter, prints=meter.prints[-4:])
         assert decode_state(now.state).meter == known
     await feed(worker, 4, 5)
     await settle_all(settler)
@@ -201,10 +224,14 @@ async def test_a_wholly_lost_store(
 async def test_reports_of_sessions_that_only_the_archive_knows(
     pool: Pool, books: Books, worker: Worker, settler: Settler, conn: Connection
 ) -> None:
-    """A session that was closed is not restored; its late report is charged from where it ended."""
+    """One closed long ago is not restored; its late report is charged from where it ended."""
     await feed(worker, 1, 2)
     await worker.report(stop("s-ann", "ann", EVENT + 180, 30_000, seconds=180))
     await settle_all(settler)
+    await conn.execute(
+        "UPDATE accounting_sessions SET closed_at = now() - interval '8 days'"
+        " WHERE closed_at IS NOT NULL"
+    )
     await books.clear()
     assert (await rebuild_now(pool, books)).sessions == 3
     assert await stored(books, "ann") is None
