@@ -1,4 +1,4 @@
-"""What each running process says of itself, kept in the store for readiness and for people."""
+"""What each running process says of itself, kept in the store, and how full the store is."""
 
 from collections.abc import Mapping
 from typing import cast
@@ -27,6 +27,34 @@ class Beat(msgspec.Struct, frozen=True):
     ok: bool
     detail: str = ""
     figures: Mapping[str, int] = {}
+
+
+#: What is left when it counts as full: the bound divided by this.
+_AS_GOOD_AS_FULL = 64
+
+
+class Memory(msgspec.Struct, frozen=True):
+    """What the store uses of its bound, in octets; `bound` 0: it has none."""
+
+    used: int
+    bound: int
+
+    @property
+    def full(self) -> bool:
+        """Whether it takes nothing more, neither records nor heartbeats, or is about to.
+
+        At the bound its use goes up and down a little with every client and every call.
+        """
+        return self.bound - self.bound // _AS_GOOD_AS_FULL < self.used and self.bound > 0
+
+
+async def memory(connection: Connection) -> Memory:
+    """Return how full the store is. Raises StoreError."""
+    info: bytes = await connection.command("INFO", "memory")
+    said = dict(line.split(":", 1) for line in info.decode().splitlines() if ":" in line)
+    # What buffers of the log and of replicas hold is not counted.
+    uncounted = int(said.get("mem_not_counted_for_evict", 0))
+    return Memory(int(said["used_memory"]) - uncounted, int(said["maxmemory"]))
 
 
 _encode = msgspec.json.Encoder().encode

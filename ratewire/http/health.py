@@ -5,7 +5,7 @@ from collections.abc import Mapping
 import msgspec
 
 from balances.errors import StoreError
-from balances.health import SILENCE_MS, Beat
+from balances.health import SILENCE_MS, Beat, memory
 from billing.database import schema_version, unavailable, within
 from ratewire.journal.slots import standing
 from ratewire.wiring import System, now_ms
@@ -42,8 +42,14 @@ async def readiness(system: System) -> Readiness:
 async def _store(system: System) -> str:
     try:
         books = await system.stream.books()
+        room = await memory(system.connection)
     except StoreError as error:
         return str(error)
+    if room.full:
+        return (
+            f"full: {room.used} of {room.bound} octets, with {books.settled_lag} entries to be"
+            " settled; no record is booked until there is room"
+        )
     return "ok" if books.fence is None else f"fenced: {books.fence}"
 
 

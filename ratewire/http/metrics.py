@@ -9,6 +9,7 @@ from prometheus_client.multiprocess import MultiProcessCollector
 from prometheus_client.registry import Collector
 
 from balances.errors import StoreError
+from balances.health import Memory, memory
 from balances.messages import Books, Job
 from billing.database import unavailable, within
 from billing.settlement.consumer import Lag
@@ -24,14 +25,22 @@ PATIENCE_S = 2.0
 class _Figures(Collector):
     """Gauges read from the store at the time of the scrape; absent while it is away."""
 
-    def __init__(self, books: Books | None, jobs: list[Job], lag: Lag | None) -> None:
+    def __init__(
+        self, books: Books | None, room: Memory | None, jobs: list[Job], lag: Lag | None
+    ) -> None:
         self._books = books
+        self._room = room
         self._jobs = jobs
         self._lag = lag
 
     def collect(self) -> Iterator[Metric]:
         """Yield what is known."""
         yield _gauge("ratewire_store_up", "Whether the store answers", int(self._books is not None))
+        if self._room is not None:
+            yield _gauge("ratewire_store_used_octets", "What the store uses", self._room.used)
+            yield _gauge(
+                "ratewire_store_bound_octets", "What it may use; 0: no bound", self._room.bound
+            )
         if self._lag is not None:
             yield _gauge(
                 "ratewire_settlement_lag_entries",
@@ -91,10 +100,12 @@ def _gauge(name: str, help_text: str, value: float) -> GaugeMetricFamily:
 async def scrape(system: System) -> bytes:
     """Return all metrics as text."""
     books: Books | None = None
+    room: Memory | None = None
     jobs: list[Job] = []
     lag: Lag | None = None
     try:
         books = await system.stream.books()
+        room = await memory(system.connection)
         jobs = await system.housekeeping.live_jobs(JOBS_COUNTED)
         lag = await within(PATIENCE_S, _lag(system))
     except StoreError:
@@ -105,5 +116,5 @@ async def scrape(system: System) -> bytes:
     registry = CollectorRegistry()
     if "PROMETHEUS_MULTIPROC_DIR" in os.environ:
         MultiProcessCollector(registry)
-    registry.register(_Figures(books, jobs, lag))
+    registry.register(_Figures(books, room, jobs, lag))
     return generate_latest(registry)

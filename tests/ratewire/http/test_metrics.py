@@ -56,6 +56,8 @@ async def test_the_books_are_told(
     }
     assert {name: found.get(name) for name in expected} == expected
     assert 0 <= found["ratewire_settlement_lag_seconds"] < 60
+    assert found["ratewire_store_used_octets"] > MB
+    assert found["ratewire_store_bound_octets"] == 512 * 1024 * 1024
     settler = await system.settler()
     while await settler.settle_once(10):
         pass
