@@ -44,7 +44,7 @@ def is_store_url(url: str) -> bool:
     if parts.scheme == "unix":
         return parts.path.startswith("/") and len(parts.path) > 1
     named = parts.scheme in ("redis", "rediss") and bool(parts.hostname) and port != 0
-    return named and re.fullmatch(r"(/\d*)?", parts.path) is not None
+    return named and re.fullmatch(r"(/[0-9]*)?", parts.path) is not None
 
 
 def is_database_url(url: str) -> bool:
@@ -62,7 +62,7 @@ def is_database_url(url: str) -> bool:
 
 
 def _is_host_with_port(text: str) -> bool:
-    match = re.fullmatch(r"(?:[^:\[\]]+|\[[^\[\]]+\])(?::(\d+))?", text)
+    match = re.fullmatch(r"(?:[^:\[\]]+|\[[^\[\]]+\])(?::([0-9]+))?", text)
     return match is not None and (match[1] is None or 1 <= int(match[1]) <= 65535)
 
 

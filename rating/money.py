@@ -13,7 +13,7 @@ MICROS_PER_UNIT = 1_000_000
 #: The store computes with doubles, which are exact for integers up to 2^53.
 MAX_MICROS = 2**53 - 1
 
-_AMOUNT = re.compile(r"([+-]?)(\d{1,10})(?:\.(\d{1,6}))?")
+_AMOUNT = re.compile(r"([+-]?)([0-9]{1,10})(?:\.([0-9]{1,6}))?")
 
 # ISO 4217, active codes; the exponent is the number of decimals of the minor unit.
 _EXPONENT_0 = "BIF CLP DJF GNF ISK JPY KMF KRW PYG RWF UGX VND VUV XAF XOF XPF"

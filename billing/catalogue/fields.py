@@ -25,7 +25,7 @@ UNITS: Final[dict[Kind, dict[str, int]]] = {
     "seconds": {"second": 1, "minute": 60, "hour": 3600, "day": 86_400},
 }
 
-_QUANTITY: Final = re.compile(r"(?:(\d{1,15}) ?)?([A-Za-z]+)")
+_QUANTITY: Final = re.compile(r"(?:([0-9]{1,15}) ?)?([A-Za-z]+)")
 
 _HEADER: Final = re.compile(r"\s*\[\[\s*(plan|plan\s*\.\s*rule)\s*\]\]")
 _KEY: Final = re.compile(r"""\s*["']?([A-Za-z0-9_-]+)["']?\s*=""")

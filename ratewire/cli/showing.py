@@ -211,7 +211,7 @@ def _checked(names: list[str]) -> list[str]:
 def _address(server: str) -> tuple[str, int]:
     """The IPv4 address and port of HOST or HOST:PORT."""
     host, _, port = server.partition(":")
-    if not host or (port and not (port.isdecimal() and 1 <= int(port) <= 65535)):
+    if not host or (port and not (port.isascii() and port.isdecimal() and 1 <= int(port) <= 65535)):
         raise Refused(f"--server {server!r}: write HOST or HOST:PORT, a port is 1 to 65535")
     return _ipv4(host), int(port or 1813)
 

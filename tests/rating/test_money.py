@@ -59,7 +59,11 @@ def test_amounts_show_the_decimals_of_their_currency(
 
 
 @pytest.mark.parametrize(
-    "text", ["", "1,50", "1e3", "0.0000001", "12.", ".5", "--1", "1 000", "NaN", "99999999999"]
+    "text",
+    [
+        *("", "1,50", "1e3", "0.0000001", "12.", ".5", "--1", "1 000", "NaN", "99999999999"),
+        *("\u0661\u0662", "1.\uff15"),  # digits of other scripts
+    ],
 )
 def test_what_is_no_amount_is_refused_with_what_is_allowed(text: str) -> None:
     with pytest.raises(AmountError, match="at most"):

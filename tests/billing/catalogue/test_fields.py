@@ -44,7 +44,9 @@ def test_every_unit_multiplies(kind: Kind, data: st.DataObject) -> None:
     assert fields(q=f"{number} {name}").quantity("q", kind, default=1) == number * UNITS[kind][name]
 
 
-@pytest.mark.parametrize("value", ["hour", "gb", "1.5 GB", "", "-1 MB", 1.5, True, [1]])
+@pytest.mark.parametrize(
+    "value", ["hour", "gb", "1.5 GB", "", "-1 MB", "\u0661\u0662 MB", 1.5, True, [1]]
+)
 def test_what_is_no_quantity_of_octets_is_refused(value: object) -> None:
     read = fields(per=value)
     assert read.quantity("per", "octets", default=1) == 1

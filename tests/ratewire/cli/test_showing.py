@@ -154,6 +154,7 @@ class TestRefusals:
             (["--server", "example.org"], "not an IPv4 address"),
             (["--server", "::1"], "write HOST or HOST:PORT"),
             (["--server", "127.0.0.1:0"], "a port is 1 to 65535"),
+            (["--server", "127.0.0.1:\u0661\u0662"], "a port is 1 to 65535"),
             (["--server", "127.0.0.1:²"], "a port is 1 to 65535"),
             (["--server", ":1813"], "write HOST or HOST:PORT"),
             (["--first-address", "127.0.0"], "not an IPv4 address"),
