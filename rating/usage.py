@@ -216,6 +216,18 @@ def fold(meter: Meter | None, report: Report, *, boot: int | None, wraps_32: boo
     return _advance(meter, report, counters, fell=fell, boot=boot)
 
 
+def begins_another(meter: Meter, report: Report) -> Fold | None:
+    """Return the epoch that a report of another user begins under a session's name, if it does.
+
+    Its NAS uses the name again and nothing else told so. Only a later start is evidence: what comes
+    late of a user before is none.
+    """
+    begun = report.begun
+    if begun is None or begun <= meter.begun + START_TOLERANCE_S or meter.has_seen(report):
+        return None
+    return _open(report, meter, base=NOTHING)
+
+
 def close(meter: Meter, phase: Phase) -> Meter:
     """Return the meter closed without a report: its Stop never came, or its NAS went down.
 
@@ -237,8 +249,9 @@ def _begins_anew(meter: Meter, report: Report, boot: int | None) -> bool:
     begun = report.begun
     if begun is None:
         return False
-    later = begun > meter.begun + START_TOLERANCE_S
-    if boot is not None and meter.started < boot <= begun and later:
+    # One that reported after the Accounting-On survived it, whatever start its clock tells now.
+    ended = boot is not None and meter.started < boot <= begun and meter.last_event <= boot
+    if ended and begun > meter.begun + START_TOLERANCE_S:
         return True
     return (
         report.kind is _START and meter.phase is not _OPEN and report.event_time > meter.last_event

@@ -153,6 +153,18 @@ def test_an_accounting_on_lets_the_id_be_used_again() -> None:
     assert went_down(folds[-1].meter, boot)
 
 
+def test_a_clock_that_goes_back_and_forth_does_not_begin_a_session_of_after_the_boot_anew() -> None:
+    boot = BEGUN - 1
+    folds = run(
+        start(),
+        interim(60, 100, begun=BEGUN - 100),
+        interim(120, 250),
+        boot=boot,
+    )
+    assert findings(folds) == ["opened", "advanced", "advanced"]
+    assert octets_charged(folds) == 250
+
+
 def test_an_accounting_on_that_came_late_does_not_charge_a_young_session_twice() -> None:
     """Without Event-Timestamp a start is derived from the arrival, a second or two off."""
     boot = BEGUN + 1
