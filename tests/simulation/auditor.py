@@ -129,7 +129,6 @@ class Auditor:
         self.jobs: dict[str, Job] = {}
         self.notes: dict[str, list[Triple]] = defaultdict(list)
         self.steps = 0
-        self._forgotten: set[bytes] = set()
 
     # What the store has done
 
@@ -193,11 +192,7 @@ class Auditor:
             for movement in movements[book.moved :]:
                 _move(book, movement)
             book.moved = len(movements)
-        self._forgotten.update(uid for uid, epoch in self.epochs.items() if not epoch.open)
         for epoch in self.epochs.values():
-            name = self._name_of(epoch.key)
-            if name is not None and not epoch.open:
-                name.doubts.add("closed, and forgotten by a rebuild")
             epoch.reported_ms = self._clockwork.now_ms
         self._audit({})
 
@@ -427,10 +422,8 @@ class Auditor:
         self._require(
             not (before and before[-1].open), "an epoch ends before the next begins", entry
         )
-        # A rebuild forgets closed sessions, and a Start is not looked up in Postgres.
-        counts = entry.epoch == (before[-1].number + 1 if before else 0)
-        anew = entry.epoch == 0 and bool(before) and before[-1].uid in self._forgotten
-        self._require(counts or anew, "epochs count", entry)
+        number = before[-1].number + 1 if before else 0
+        self._require(entry.epoch == number, "epochs count", entry)
         base = _triple(entry.base)
         epoch = Epoch(
             entry.uid, entry.session, entry.epoch, entry.account,

@@ -60,14 +60,25 @@ class Mailbox(Generic[Item]):
 class Task:
     """A coroutine of some process. `owner` says whose it is: who dies, dies with all its tasks."""
 
-    __slots__ = ("coroutine", "done", "name", "owner", "turn")
+    __slots__ = ("_ended", "coroutine", "done", "name", "owner", "turn")
 
     def __init__(self, name: str, owner: object, coroutine: Coroutine[Any, Any, None]) -> None:
+        self._ended: list[Callable[[Task], object]] = []
         self.name = name
         self.owner = owner
         self.coroutine = coroutine
         self.turn = 0
         self.done = False
+
+    def add_done_callback(self, ended: "Callable[[Task], object]") -> None:
+        """Call this when it has ended, whatever way (as of asyncio.Task)."""
+        self._ended.append(ended)
+
+    def end(self) -> None:
+        """Note that it goes on no more."""
+        self.done = True
+        for ended in self._ended:
+            ended(self)
 
 
 class Clockwork:
@@ -91,11 +102,12 @@ class Clockwork:
         """Plan something, from now."""
         self.at(self.now_ms + delay_ms, name, act)
 
-    def start(self, name: str, owner: object, coroutine: Coroutine[Any, Any, None]) -> None:
+    def start(self, name: str, owner: object, coroutine: Coroutine[Any, Any, None]) -> Task:
         """Begin a task, now."""
         task = Task(name, owner, coroutine)
         self._tasks[task] = None
         self.wake(task)
+        return task
 
     def wake(self, task: Task) -> None:
         """Let a task go on, now."""
@@ -158,5 +170,5 @@ class Clockwork:
             self._plan_turn(task, wait.at_ms)
 
     def _end(self, task: Task) -> None:
-        task.done = True
         self._tasks.pop(task, None)
+        task.end()

@@ -146,6 +146,11 @@ class Nas:
         if announced:
             self._report(ON, None)
 
+    def report_all(self) -> None:
+        """Report of every session, now."""
+        for life in self.up.values():
+            self._report(INTERIM, life)
+
     def go(self, user: str) -> None:
         """A subscriber's session ends."""
         life = self.up.pop(user, None)

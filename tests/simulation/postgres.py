@@ -41,7 +41,7 @@ from ratewire.pipeline.intake import ArchiveUnavailable
 from ratewire.pipeline.steps import stored_from_archive
 from rating.quantity import NOTHING, Counters
 from rating.reservation import Pace
-from rating.usage import Meter, Phase
+from rating.usage import Kind, Meter, Phase, Report
 from tests.simulation.clockwork import Clockwork, Wait
 
 #: How often sessions are expected to report whose pace is not known any more (seconds).
@@ -143,6 +143,8 @@ class Postgres:
         """Return a settled session as the store would have it: see billing.sessions.archive."""
         opened = row.opened
         marks = opened.base + row.used
+        kind = Kind.STOP if row.phase is Phase.STOPPED else Kind.INTERIM
+        last = Report(kind, row.last_event, marks.seconds, marks.octets_in, marks.octets_out)
         meter = Meter(
             epoch=opened.epoch,
             phase=row.phase,
@@ -152,6 +154,7 @@ class Postgres:
             marks=marks,
             base=opened.base,
             total_micros=row.total,
+            prints=last.print,
         )
         return SessionState(
             username=opened.username,
@@ -198,20 +201,19 @@ class Postgres:
             if isinstance(each, PutSubscriber)
         ]
 
-    def open_sessions(self) -> list[RestoredSession]:
-        """Return the sessions that are open, as far as they are settled."""
+    def living_sessions(self) -> list[RestoredSession]:
+        """Return the newest epochs, open or closed of late, as far as they are settled."""
         return [
             RestoredSession(
                 session=row.opened.session,
                 nas=row.opened.nas,
                 account=row.opened.account,
                 uid=row.opened.uid,
-                open=True,
+                open=row.phase is Phase.OPEN,
                 quiet=3 * INTERVAL_S,
                 state=encode_state(self.state_of(row)),
             )
             for row in self.newest.values()
-            if row.phase is Phase.OPEN
         ]
 
 

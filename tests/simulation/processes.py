@@ -24,6 +24,7 @@ from ratewire.pipeline.intake import Archive, Intake
 from ratewire.pipeline.raters import Raters
 from ratewire.sweeper import Sweeper
 from tests.simulation.clockwork import Clockwork, Mailbox
+from tests.simulation.clockwork import Task as VirtualTask
 from tests.simulation.postgres import Connection, Postgres
 from tests.simulation.road import Road
 
@@ -104,25 +105,6 @@ class Worker:
         self._read_soon()
 
 
-class _Job:
-    """In place of the asyncio.Task of a job."""
-
-    def __init__(self) -> None:
-        self._ended: list[Callable[[_Job], object]] = []
-
-    def add_done_callback(self, ended: Callable[["_Job"], object]) -> None:
-        """Call this when it has ended, whatever way."""
-        self._ended.append(ended)
-
-    async def carry_out(self, coroutine: Coroutine[Any, Any, None]) -> None:
-        """Do it."""
-        try:
-            await coroutine
-        finally:
-            for ended in self._ended:
-                ended(self)
-
-
 class Edges:
     """What the enforcer has of the outside: its tasks and its sockets, in virtual time.
 
@@ -138,13 +120,11 @@ class Edges:
         self._clockwork = clockwork
         self._transmit = transmit
 
-    def create_task(self, coroutine: Coroutine[Any, Any, None]) -> _Job:
+    def create_task(self, coroutine: Coroutine[Any, Any, None]) -> VirtualTask:
         """Begin a task of the process that is at work now: asyncio.create_task."""
         at_work = self._clockwork.current
         assert at_work is not None
-        job = _Job()
-        self._clockwork.start("enforcer job", at_work.owner, job.carry_out(coroutine))
-        return job
+        return self._clockwork.start("enforcer job", at_work.owner, coroutine)
 
     async def send(
         self,

@@ -98,7 +98,7 @@ class Road:
             self._die()
         delay_ms = random.randrange(3)
         if random.random() < faults.slow:
-            delay_ms = random.randrange(10_000)
+            delay_ms = random.choice((30, 300, 3_000, 9_000))
         await Wait(self._clockwork.now_ms + delay_ms)
 
     async def _call(

@@ -145,7 +145,7 @@ class World:
         for name in TARIFFS:
             self._new_version(name)
         self._publish()
-        for number in range(random.randrange(2, 5)):
+        for number in range(random.randrange(1, 5)):
             account = f"acc{number}"
             limit = random.choice((0, 0, 0, 200_000, None))
             self.postgres.post(
@@ -159,7 +159,7 @@ class World:
         for nas in self.nases:
             nas.begin()
         self.weather = self._drawn_weather()
-        self.faults = Faults(0.003, 0.004, 0.01, 0.0008)
+        self.faults = Faults(0.003, 0.004, 0.04, 0.0008)
         self.clockwork.after(1_000, "chaos", self._chaos)
 
     def _new_version(self, name: str) -> None:
@@ -348,6 +348,7 @@ class World:
             (3, self._lose_postgres),
             (6, self._restart_nas),
             (5, self._move_clock),
+            (15, self._all_at_once),
             (6, self._change_weather),
             (2, self._disconnect),
             (1, self._rebuild),
@@ -397,6 +398,11 @@ class World:
         self.tell(f"restarted {nas.name}{', announced' if announced else ''}")
         nas.restart(announced=announced)
 
+    def _all_at_once(self) -> None:
+        self.tell("reports all at once")
+        for nas in self.nases:
+            nas.report_all()
+
     def _move_clock(self) -> None:
         by_s = self.random.choice((-100, -30, -2, 1, 15, 100))
         if self.random.random() < 0.5:
@@ -434,7 +440,7 @@ class World:
         run(ports.restoration.restart(generation))
         run(ports.restoration.restore_accounts(self.postgres.accounts(generation)))
         run(ports.restoration.restore_subscribers(self.postgres.subscribers()))
-        run(ports.restoration.restore_sessions(self.postgres.open_sessions()))
+        run(ports.restoration.restore_sessions(self.postgres.living_sessions()))
         self.postgres.settled = Position(generation, 0)
         run(ports.keeping.fence(""))
         self.tell(f"rebuilt generation {generation}")
