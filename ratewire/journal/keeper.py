@@ -52,9 +52,19 @@ class Keeper:
     """One listener's way to the books: `handle` is its handler, and `watch` is called beside it."""
 
     def __init__(
-        self, intake: Intake, slot: Slot, observer: Observer, *, grace_seconds: float, batch: int
+        self,
+        intake: Intake,
+        slot: Slot,
+        observer: Observer,
+        *,
+        grace_seconds: float | None,
+        batch: int,
     ) -> None:
-        """`slot` is closed by `close`, with all that is inherited."""
+        """`slot` is closed by `close`, with all that is inherited.
+
+        `grace_seconds` None: nothing new is kept. What waits from before is replayed all the same,
+        and until then nothing is answered.
+        """
         self._intake = intake
         self._slots = [slot]  # ours is the last
         self._aside = slot.aside
@@ -150,8 +160,8 @@ class Keeper:
         """Try once more what the books did not take; what they still refuse stays."""
         if self.holds or not self._aside.records:
             return
-        await self._in_thread(self._aside.turn_over)
         try:
+            await self._in_thread(self._aside.turn_over)
             for _ in range(len(self._aside)):
                 await self._replay_oldest(self._aside)
         except (StoreError, OSError, JournalFull) as error:
@@ -165,8 +175,10 @@ class Keeper:
 
     def _must_hold(self) -> bool:
         """Whether records go to the journal; from now on, if the grace has passed."""
-        since = self._failing_since
-        if not self.holds and since is not None and time.monotonic() - since >= self._grace_seconds:
+        since, grace = self._failing_since, self._grace_seconds
+        if self.holds or since is None or grace is None:
+            return self.holds
+        if time.monotonic() - since >= grace:
             self._hold("the store is away")
         return self.holds
 
@@ -174,7 +186,7 @@ class Keeper:
         if not self.holds:
             self._held_since = datetime.fromtimestamp(time.time(), UTC)
             self._replayed = self._refused = 0
-            _log.warning("journaling: records are kept and answered", why=why)
+            _log.warning("journaling: records are kept before they are booked", why=why)
 
     async def _keep(self, requests: Sequence[Request]) -> Sequence[Request] | None:
         """Append a batch; return those that are durable; None if records go directly by now."""
@@ -183,6 +195,9 @@ class Keeper:
             async with self._turn:
                 if not self.holds:
                     return None
+                if self._grace_seconds is None:
+                    self._observer.count("unanswered", len(requests))
+                    return []
                 entries = [entry_of(request) for request in requests]
                 await self._in_thread(self._slots[-1].waiting.append, entries)
         except (OSError, JournalFull) as error:

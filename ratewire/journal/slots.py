@@ -82,6 +82,11 @@ def abandoned(root: Path, *, max_octets: int, now_ms: Callable[[], int]) -> Iter
             yield _opened(directory, lock, max_octets, now_ms)
 
 
+def is_empty(root: Path) -> bool:
+    """Whether nothing waits or is set aside in any directory."""
+    return not any(root.glob(f"*/**/*{SUFFIX}"))
+
+
 def standing(root: Path) -> Standing | None:
     """Return what waits in all directories; None if nothing does. Raises OSError."""
     octets, since_ms = 0, 0

@@ -7,7 +7,7 @@ import structlog
 
 from config.settings import Settings
 from ratewire.journal.keeper import Keeper
-from ratewire.journal.slots import Slot, abandoned, claim
+from ratewire.journal.slots import Slot, abandoned, claim, is_empty
 from ratewire.roles.follow import pause
 from ratewire.telemetry import Telemetry
 from ratewire.wiring import now_ms
@@ -27,10 +27,13 @@ _MEBIOCTET = 1024 * 1024
 
 
 async def opened(settings: Settings, slot: int) -> Slot | None:
-    """Take the directory of a listener's slot; None without a journal."""
-    if not settings.journal.enabled:
-        return None
+    """Take the directory of a listener's slot; None without a journal.
+
+    What waits from a time in which there was one has to be replayed.
+    """
     try:
+        if not settings.journal.enabled and is_empty(settings.journal_path()):
+            return None
         return await asyncio.to_thread(
             lambda: claim(
                 settings.journal_path(),

@@ -99,7 +99,7 @@ def _keeper(settings: Settings, intake: Intake, journal: Slot, telemetry: Teleme
         intake,
         journal,
         telemetry,
-        grace_seconds=settings.journal.grace_seconds,
+        grace_seconds=settings.journal.grace_seconds if settings.journal.enabled else None,
         batch=settings.radius.batch,
     )
 

@@ -79,7 +79,7 @@ def test_records_are_answered_and_charged_in_their_order(stage: Stage) -> None:
         play.assert_all_is_booked()
         play.finish()
     log = stage.serving.log()
-    assert "journaling: records are kept and answered" in log
+    assert "journaling: records are kept before they are booked" in log
     assert "the journal is replayed" in log
 
 

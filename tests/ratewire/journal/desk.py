@@ -79,7 +79,7 @@ class Desk:
         provider: Provider,
         root: Path,
         *,
-        grace_seconds: float = 0.0,
+        grace_seconds: float | None = 0.0,
         max_octets: int = 1 << 20,
         batch: int = 4,
         number: int = 0,

@@ -376,3 +376,24 @@ async def test_what_another_process_has_left_goes_first(provider: Provider, tmp_
     assert desk.files() == []
     await assert_booked(provider, 10)
     assert Desk(provider, tmp_path, number=3).slot.directory.name == "3", "it is free again"
+
+
+async def test_a_journal_that_was_turned_off_is_replayed_and_keeps_nothing_new(
+    provider: Provider, tmp_path: Path
+) -> None:
+    desk = Desk(provider, tmp_path)
+    await begin(desk)
+    desk.store.away = AWAY
+    assert all(await desk.report(4, 8))
+    desk.keeper.close()
+    off = Desk(provider, tmp_path, grace_seconds=None)
+    assert await off.report(8, 9) == [False], "it would overtake what waits"
+    await off.watch()
+    assert all(await off.report(9, 12))
+    off.store.away = AWAY
+    assert not any(await off.report(12, 14))
+    assert off.files() == []
+    assert off.keeper.health == (True, "")
+    assert provider.observer.counts["record_nothing"] == 0
+    last = [each for each in await provider.entries() if isinstance(each, Used)][-1]
+    assert (last.used.octets_out, last.total_micros) == (110_000, 220)

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from ratewire.journal.slots import Slot, abandoned, claim, standing
+from ratewire.journal.slots import Slot, abandoned, claim, is_empty, standing
 from tests.ratewire.journal.test_segments import entry
 
 MB = 1024 * 1024
@@ -57,8 +57,11 @@ def test_what_a_process_has_left_is_found_when_it_is_no_more_and_by_one_only(roo
 
 
 def test_what_was_set_aside_is_found_too(root: Path) -> None:
+    assert is_empty(root)
     theirs = claimed(root, 1)
+    assert is_empty(root)
     theirs.aside.append([entry(0)])
+    assert not is_empty(root)
     theirs.close()
     [slot] = found(root)
     assert (slot.waiting.records, slot.aside.records) == (0, 1)

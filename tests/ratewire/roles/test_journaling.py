@@ -16,6 +16,7 @@ from ratewire.roles import journaling, listener
 from ratewire.roles.follow import NasFollower
 from ratewire.wiring import System, now_ms
 from tests.ratewire.apart import Apart, apart
+from tests.ratewire.journal.test_segments import entry
 from tests.ratewire.office import Office
 from tests.ratewire.provider import SECRET
 from tests.ratewire.roles.running import Speaker, eventually, running, start
@@ -111,6 +112,19 @@ async def test_without_a_journal_nothing_is_answered_while_the_store_is_away(
         await speaker.answered(interim)
     assert not off.journal_path().exists()
     await system.close()
+
+
+async def test_what_was_kept_before_it_was_turned_off_is_still_seen_to(settings: Settings) -> None:
+    off = msgspec.structs.replace(settings, journal=JournalSettings(enabled=False))
+    assert await journaling.opened(off, 0) is None
+    slot = await journaling.opened(settings, 0)
+    assert slot is not None
+    slot.waiting.append([entry(0)])
+    slot.close()
+    again = await journaling.opened(off, 0)
+    assert again is not None
+    assert again.waiting.records == 1
+    again.close()
 
 
 async def test_a_directory_that_cannot_be_used_is_told_and_no_end(
