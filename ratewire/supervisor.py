@@ -9,7 +9,6 @@ import asyncio
 import os
 import signal
 import sys
-import tempfile
 import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -20,6 +19,7 @@ from prometheus_client import multiprocess
 from config.settings import Settings
 from ratewire.embedded.errors import EmbeddedServersError
 from ratewire.embedded.servers import EmbeddedServers
+from ratewire.metrics_files import MetricsDirectory
 from ratewire.roles.leaf import Role
 from ratewire.wiring import Urls
 
@@ -62,12 +62,17 @@ class Child:
         """Whether it does not run, and has rested after its last end."""
         return self.process is None and time.monotonic() >= self._not_before
 
-    async def start(self, command: Sequence[str], env: Mapping[str, str]) -> None:
-        """Start the process in a session of its own, where Ctrl-C does not reach it."""
+    async def start(
+        self, command: Sequence[str], env: Mapping[str, str], inherited: Sequence[int] = ()
+    ) -> None:
+        """Start the process in a session of its own, where Ctrl-C does not reach it.
+
+        `inherited` are descriptors that it is to hold as well.
+        """
         self._began = time.monotonic()
         self.starts += 1
         self.process = await asyncio.create_subprocess_exec(
-            *command, env=env, start_new_session=True
+            *command, env=env, start_new_session=True, pass_fds=inherited
         )
 
     def reap(self) -> int | None:
@@ -117,7 +122,7 @@ class Supervisor:
         self._urls = urls
         self._embedded = embedded
         self._config = config
-        self._metrics = tempfile.mkdtemp(prefix="ratewire-metrics-")
+        self._metrics = MetricsDirectory()
         self.children = [
             Child(role, slot)
             for role in roles
@@ -126,7 +131,7 @@ class Supervisor:
 
     async def run(self, stop: asyncio.Event) -> None:
         """Keep the processes running until `stop` is set, then stop them in order."""
-        os.environ["PROMETHEUS_MULTIPROC_DIR"] = self._metrics
+        os.environ["PROMETHEUS_MULTIPROC_DIR"] = str(self._metrics.path)
         ensure = asyncio.create_task(self._ensure_servers(stop))
         try:
             while not stop.is_set():
@@ -136,7 +141,7 @@ class Supervisor:
             stop.set()
             await ensure
             await self._stop_all()
-            _remove(Path(self._metrics))
+            self._metrics.remove()
 
     async def _watch(self) -> None:
         for child in self.children:
@@ -146,7 +151,9 @@ class Supervisor:
                     "a process ended and is started again", process=child.name, status=status
                 )
             if child.may_start:
-                await child.start(self._command(child), self._environment())
+                await child.start(
+                    self._command(child), self._environment(), (self._metrics.fileno(),)
+                )
 
     def _command(self, child: Child) -> list[str]:
         config = ["--config", str(self._config)] if self._config is not None else []
@@ -162,7 +169,7 @@ class Supervisor:
             **os.environ,
             "RATEWIRE_STORE__URL": self._urls.store,
             "RATEWIRE_DATABASE__URL": self._urls.database,
-            "PROMETHEUS_MULTIPROC_DIR": self._metrics,
+            "PROMETHEUS_MULTIPROC_DIR": str(self._metrics.path),
         }
 
     async def _ensure_servers(self, stop: asyncio.Event) -> None:
@@ -199,9 +206,3 @@ async def _pause(stop: asyncio.Event, seconds: float) -> None:
             await stop.wait()
     except TimeoutError:
         pass
-
-
-def _remove(directory: Path) -> None:
-    for file in directory.iterdir():
-        file.unlink()
-    directory.rmdir()
