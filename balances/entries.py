@@ -86,7 +86,8 @@ class Unrated(msgspec.Struct, frozen=True, array_like=True, tag=6):
     """A record that could not be rated: acknowledged, and kept for staff.
 
     Counters are cumulative, so the last record of a session says all; `reason` is unknown_user,
-    no_user, unknown_plan, no_account or too_old.
+    no_user, unknown_plan, no_account, other_currency, other_user (the session is another's) or
+    too_old.
     """
 
     at_ms: int

@@ -87,18 +87,22 @@ class Subscriber(msgspec.Struct, frozen=True, array_like=True):
 
 
 class Lookup(msgspec.Struct, frozen=True):
-    """What to read for one session: its key, its NAS, and the user name of the record, if any."""
+    """What to read for one session: its key, its NAS, and the user name of the record, if any.
+
+    The subscriber of an open session is that of its state; `always` looks the user name up even so.
+    """
 
     session: str
     nas: str
     username: str = ""
+    always: bool = False
 
 
 class Found(msgspec.Struct, frozen=True):
     """What the store holds for a lookup.
 
     `account` is the session's; `subscriber` and `subscriber_account` are looked up only when there
-    is no open session.
+    is no open session, or always if the lookup says so.
     """
 
     session: StoredSession | None

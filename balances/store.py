@@ -52,7 +52,7 @@ class Store:
         now_ms, revision, boots, values = await self._sessions(names, keys)
         sessions = [None if value is None else layout.session_or_none(value) for value in values]
         users = [
-            "" if session is not None and session.open else lookup.username
+            lookup.username if session is None or not session.open or lookup.always else ""
             for lookup, session in zip(lookups, sessions, strict=True)
         ]
         accounts, subscribers = await self._owners(

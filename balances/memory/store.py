@@ -69,7 +69,7 @@ class MemoryStore:
         session = partition.session(lookup.session, now_ms)
         stored = session.stored if session else None
         subscriber = None
-        if lookup.username and not (stored and stored.open):
+        if lookup.username and (lookup.always or not (stored and stored.open)):
             subscriber = partition.subscribers.get(lookup.username)
         return Found(
             stored,

@@ -15,9 +15,10 @@ from balances.port import BalanceStore
 from radius.engine import Request
 from radius.records import AccountingRecord, AcctStatus
 from ratewire.observer import Observer
+from ratewire.outage import Outage
 from ratewire.pipeline.credit import Credit
 from ratewire.pipeline.raters import Raters
-from ratewire.pipeline.steps import Booking, Deferred, Missing, Rater
+from ratewire.pipeline.steps import Booking, Deferred, Missing, Rater, Unclear
 
 _log = structlog.get_logger(__name__)
 
@@ -70,11 +71,12 @@ class _Group:
         self.records = [record]
         self.archived: StoredSession | None = None
         self.asked_archive = False
+        self.asks_owner = False
 
     @property
     def lookup(self) -> Lookup:
         record = self.records[0]
-        return Lookup(self.key, record.nas, record.user_name or "")
+        return Lookup(self.key, record.nas, record.user_name or "", self.asks_owner)
 
 
 class Intake:
@@ -94,6 +96,8 @@ class Intake:
         self._archive = archive
         self._observer = observer
         self._clock_ms = clock_ms
+        self._booking = Outage("booking accounting")
+        self._asking_archive = Outage("looking up sessions in Postgres")
 
     async def handle(self, requests: Sequence[Request]) -> Sequence[Request]:
         """Book a batch; return the requests whose effect is durable, to be answered.
@@ -123,8 +127,10 @@ class Intake:
 
     def leave(self, left: int, failure: StoreError | None) -> None:
         """Tell that so many records are not answered, and why if the store failed."""
-        if failure is not None:
-            _log.warning("accounting is not answered: the store failed", error=str(failure))
+        if failure is None:
+            self._booking.works()
+        else:
+            self._booking.failed(failure)
         if left:
             self._observer.count("unanswered", left)
 
@@ -164,6 +170,7 @@ class Intake:
         owners = await self._owners_of_archived(groups)
         bookings: list[tuple[_Group, Booking]] = []
         missing: list[_Group] = []
+        unclear: list[_Group] = []
         for group, found in zip(groups, snapshot.found, strict=True):
             outcome = self._advance(
                 rater, group, _known(found, group, owners), snapshot.boots, credit, now_ms
@@ -172,6 +179,9 @@ class Intake:
                 bookings.append((group, outcome))
             elif isinstance(outcome, Missing):
                 missing.append(group)
+            elif isinstance(outcome, Unclear):
+                group.asks_owner = True
+                unclear.append(group)
             else:
                 self._observer.count(f"deferred_{outcome.reason}", len(group.records))
                 _log.error("records are not answered", reason=outcome.reason, session=group.key)
@@ -180,7 +190,7 @@ class Intake:
 
         again = await self._commit(bookings, done)
         self._observer.stage("commit", time.perf_counter() - rated)
-        return again + await self._ask_archive(missing)
+        return again + unclear + await self._ask_archive(missing)
 
     def _advance(
         self,
@@ -190,7 +200,7 @@ class Intake:
         boots: Mapping[str, int],
         credit: Credit,
         now_ms: int,
-    ) -> Booking | Missing | Deferred:
+    ) -> Booking | Missing | Unclear | Deferred:
         return rater.advance(
             group.key,
             group.records,
@@ -198,6 +208,7 @@ class Intake:
             boot=boots.get(group.records[0].nas),
             credit=credit,
             archived=group.asked_archive,
+            owner_asked=group.asks_owner,
             now_ms=now_ms,
         )
 
@@ -242,10 +253,9 @@ class Intake:
         except ArchiveUnavailable as error:
             # Whether the session is new cannot be told; its NAS will ask again.
             self._observer.count("deferred_archive", sum(len(g.records) for g in missing))
-            _log.warning(
-                "records of unknown sessions are not answered", error=str(error), count=len(missing)
-            )
+            self._asking_archive.failed(error)
             return []
+        self._asking_archive.works()
         for group in missing:
             group.asked_archive = True
             group.archived = archived.get(group.key)

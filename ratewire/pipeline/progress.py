@@ -113,6 +113,9 @@ class Progress:
         before = self.state.meter
         self._note(record, rated, now_ms)
         if not rated.finding.changes:
+            if self._is_sign_of_life(record, now_ms):
+                meter = msgspec.structs.replace(before, last_event=record.event_time)
+                self._become(meter, self.state.pace, reported_ms(record))
             return
         self._become(rated.meter, rated.pace, reported_ms(record))
         if rated.usage:
@@ -126,6 +129,19 @@ class Progress:
                     entries.Reopened(self.uid, self.account.account, now_ms, record.event_time)
                 )
             )
+
+    def _is_sign_of_life(self, record: AccountingRecord, now_ms: int) -> bool:
+        """Whether a record without anything new shows that an open session lives.
+
+        Noted only when a good part of the time has passed after which it would be taken for lost.
+        """
+        stored = self.stored
+        return (
+            stored is not None
+            and stored.open
+            and record.event_time > self.state.meter.last_event
+            and now_ms - stored.seen_ms > stored.quiet * 1000 // 3
+        )
 
     def admit(self, *, admitted: bool) -> None:
         """Note whether the session has had the credit to begin."""

@@ -27,7 +27,7 @@ from ratewire.pipeline.progress import Progress, counters_of, new_state, report_
 from rating.plan import Plan
 from rating.reservation import REFUSED, Pace, Slice, longest_silence, size
 from rating.session import price
-from rating.usage import Finding, Fold, Kind, Phase, fold
+from rating.usage import Finding, Fold, Kind, Phase, begins_another, fold
 
 _pack = msgspec.msgpack.Encoder().encode
 _CLOSED = Slice(0, 0, None)
@@ -73,6 +73,10 @@ class Deferred(msgspec.Struct, frozen=True):
     reason: str
 
 
+class Unclear(msgspec.Struct, frozen=True):
+    """An open session is reported under another user name: look up whose that is."""
+
+
 class Unratable(msgspec.Struct, frozen=True):
     """No session can be opened for a record; `reason` is one of balances.entries.Unrated."""
 
@@ -105,12 +109,14 @@ class Rater:
         boot: int | None,
         credit: Credit,
         archived: bool,
+        owner_asked: bool = False,
         now_ms: int,
-    ) -> Booking | Missing | Deferred:
+    ) -> Booking | Missing | Unclear | Deferred:
         """Return what to book for one session's records, in the order in which they came.
 
         `found.session` may come from the archive, with version 0: it is then written anew.
-        `archived` tells that the archive was asked, whatever it answered.
+        `archived` tells that the archive was asked, and `owner_asked` that the subscriber of the
+        first record was looked up although its session is open, whatever was found.
         """
         progress = self._resume(key, records[0].nas, found)
         if isinstance(progress, Deferred):
@@ -125,6 +131,22 @@ class Rater:
             meter = None if progress is None else progress.meter
             wraps = self._wraps_32(record.client)
             folded = fold(meter, report_of(record), boot=boot, wraps_32=wraps)
+            if progress is not None and _is_of_another(record, progress):
+                if record.user_name != records[0].user_name:
+                    break  # somebody else, who has not been looked up
+                if progress.meter.phase is _OPEN and not owner_asked:
+                    if not findings:
+                        return Unclear()
+                    break
+                if not _pays(found, progress):
+                    again = None
+                    if found.subscriber is not None:
+                        again = begins_another(progress.meter, report_of(record))
+                    if again is None and folded.finding not in _BEGINS:
+                        loose.append(unrated(record, "other_user", now_ms))
+                        findings.append("unrated_other_user")
+                        continue
+                    folded = again or folded
             if folded.finding in _BEGINS:
                 if progress is not None and not self._may_restart(progress, now_ms):
                     break
@@ -319,6 +341,17 @@ class Rater:
 def _may_be_archived(record: AccountingRecord, found: Found) -> bool:
     """Whether Postgres may know the session: a Start begins one, a stranger has none."""
     return record.status != Kind.START and found.subscriber is not None
+
+
+def _is_of_another(record: AccountingRecord, progress: Progress) -> bool:
+    """Whether a record names another user than its session has."""
+    return bool(record.user_name) and record.user_name != progress.state.username
+
+
+def _pays(found: Found, progress: Progress) -> bool:
+    """Whether the user that was looked up is the session's account's: another spelling, say."""
+    subscriber = found.subscriber
+    return subscriber is not None and subscriber.account == progress.account.account
 
 
 def unrated(record: AccountingRecord, reason: str, now_ms: int) -> bytes:

@@ -226,6 +226,58 @@ async def test_a_session_id_that_passes_to_somebody_else_in_one_batch(provider: 
     assert await provider.money("evil") == (MB, 40_000)
 
 
+async def test_what_another_user_uses_is_not_charged_to_whose_session_it_is(
+    provider: Provider,
+) -> None:
+    """The NAS began its ids anew without saying so, and nothing fell."""
+    await provider.subscribe(MB, user="bob", account="acme")
+    await provider.subscribe(MB, user="eve", account="evil")
+    await provider.told(START)
+    provider.world.pass_ms(5000)
+    await provider.told(INTERIM, 5, 0, 100 * MB, user="eve")  # begun as Bob's was: no evidence
+    await provider.told(INTERIM, 5, 0, 100 * MB, user="nobody")
+    assert await provider.money("acme") == (MB, 40_000)
+    provider.world.pass_ms(60_000)
+    eve = provider.report(INTERIM, 30, 0, 100 * MB, user="eve")
+    bob = provider.report(INTERIM, 65, 0, 10 * MB)
+    assert await provider.say(bob, eve) == [True, True]
+    assert (await provider.session()).account == "evil"
+    assert (await provider.money("acme"))[0] == MB - 20_000
+    assert (await provider.money("evil"))[0] == MB - 200_000
+    assert await provider.say(bob) == [True]  # late: it charges nobody
+    assert (await provider.session()).account == "evil"
+    assert (await provider.money("acme"))[0] == MB - 20_000
+    kinds = [e.reason for e in await provider.entries() if isinstance(e, Unrated | Closed)]
+    assert kinds == ["other_user", "other_user", "restarted", "other_user"]
+
+
+async def test_another_name_of_the_same_account_goes_on_with_its_session(
+    provider: Provider,
+) -> None:
+    """Some NASes report under another spelling than they began with."""
+    await provider.subscribe(MB, user="bob", account="acme")
+    await provider.world.subscribe("bob@isp", "acme", "metered")
+    await provider.told(START)
+    provider.world.pass_ms(60_000)
+    await provider.told(INTERIM, 60, 0, 10 * MB, user="bob@isp")
+    await provider.told(STOP, 60, 0, 20 * MB, user="bob@isp")
+    assert await provider.money() == (MB - 40_000, 0)
+
+
+async def test_reports_without_anything_new_are_signs_of_life(provider: Provider) -> None:
+    await provider.subscribe(MB)
+    await provider.told(START)
+    for _ in range(6):
+        provider.world.pass_ms(400_000)
+        await provider.told(INTERIM, None, 0, 0)
+        assert await provider.world.due_sessions() == []
+    assert (await provider.session()).seen_ms == provider.world.now_ms
+    late = provider.report(INTERIM, None, 0, 0, event_time=provider.world.now_ms // 1000 - 500)
+    provider.world.pass_ms(600_000)
+    assert await provider.say(late) == [True]
+    assert (await provider.session()).seen_ms == provider.world.now_ms - 600_000
+
+
 async def test_a_record_without_a_name_does_not_hide_the_one_after_it(provider: Provider) -> None:
     await provider.subscribe(MB)
     nameless = provider.report(START, user=None)
