@@ -270,6 +270,7 @@ class Keeper:
         del self._slots[:-1]
         lasted = time.time() - self._held_since.timestamp()
         self._held_since = None
+        self._replaying.works()
         _log.warning(
             "the journal is replayed",
             records=self._replayed,

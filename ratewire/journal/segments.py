@@ -16,7 +16,7 @@ from pathlib import Path
 import msgspec
 
 from ratewire.embedded.private_files import open_private_file, sync_directory
-from ratewire.journal.frames import Entry, Scan, encode, scan
+from ratewire.journal.frames import Entry, Scan, encode, look, scan
 
 SUFFIX = ".journal"
 
@@ -151,9 +151,8 @@ class Segments:
 
 def _found(path: Path, seed: int) -> Segment:
     octets = path.read_bytes()
-    entries = scan(octets, seed).entries
-    oldest_ms = entries[0].arrived_ms if entries else None
-    return Segment(path, seed, len(octets), len(entries), oldest_ms)
+    records, first = look(octets, seed)
+    return Segment(path, seed, len(octets), records, None if first is None else first.arrived_ms)
 
 
 def _write(descriptor: int, octets: bytes) -> None:

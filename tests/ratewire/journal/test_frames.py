@@ -5,7 +5,7 @@ import zlib
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ratewire.journal.frames import Damage, Entry, encode, scan
+from ratewire.journal.frames import Damage, Entry, encode, look, scan
 
 SEED = 0x5EED5EED
 
@@ -37,6 +37,7 @@ def test_whatever_a_file_holds_can_be_read(octets: bytes, seed: int) -> None:
     result = scan(octets, seed)
     assert result.entries == []
     assert result.torn + sum(each.length for each in result.damages) == len(octets)
+    assert look(octets, seed)[1] is None
 
 
 def test_a_file_that_is_torn_at_any_octet_holds_what_is_whole() -> None:
@@ -51,6 +52,7 @@ def test_a_file_that_is_torn_at_any_octet_holds_what_is_whole() -> None:
         whole = sum(end <= length for end in ends[1:])
         assert result.entries == found[:whole]
         assert (result.damages, result.torn) == ([], length - ends[whole])
+        assert look(octets[:length], SEED) == (whole, found[0] if whole else None)
 
 
 def test_a_flipped_bit_costs_its_own_record_and_is_reported() -> None:

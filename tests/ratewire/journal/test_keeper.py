@@ -252,11 +252,16 @@ async def test_batches_that_are_held_back_go_on_in_their_order(
     desk.store.away = None
     desk.store.pause_s = 0.01
     desk.store.asked.clear()
-    replay = asyncio.create_task(desk.watch())
     batches: list[asyncio.Task[list[bool]]] = []
-    while not replay.done() or len(batches) < 30:
+
+    def arrive(*_: object) -> None:
         request = desk.request(1, session=f"{len(batches):03d}")
         batches.append(asyncio.create_task(desk.say(request)))
+
+    replay = asyncio.create_task(desk.watch())
+    replay.add_done_callback(arrive)
+    while not replay.done() or len(batches) < 30:
+        arrive()
         await asyncio.sleep(0.002)
     assert all(answered == [True] for answered in await asyncio.gather(*batches))
     assert 0 < provider.observer.counts["journaled"] - 4 < len(batches), "some waited, some not"
