@@ -343,8 +343,6 @@ def _suspect(meter: Meter, report: Report, begun: int, counters: Counters) -> Fo
             )
         ),
     )
-    if suspect == meter.suspect:
-        return Fold(meter, NOTHING, _NOTHING)  # the same report again
     return Fold(
         msgspec.structs.replace(meter, suspect=suspect, prints=_remember(meter, report)),
         NOTHING,

@@ -109,9 +109,10 @@ def test_reports_of_a_suspected_restart_that_cannot_be_confirmed_are_all_there_t
         interim(20, 5, begun=again),
         interim(40, 9, begun=again),
         interim(40, 9, begun=again),
+        interim(40, 10, begun=again),
     )
-    assert findings(folds)[2:] == ["suspected", "suspected", "nothing"]
-    assert [each.fell for each in folds[2:]] == [True, True, False]
+    assert findings(folds)[2:] == ["suspected", "suspected", "nothing", "suspected"]
+    assert [each.fell for each in folds[2:]] == [True, True, False, True]
     assert octets_charged(folds) == 100
 
 
