@@ -6,6 +6,11 @@ from typing import Literal
 
 import structlog
 
+#: What libraries tell below this is noise: Alembic of each of its plugins, and asyncpg, with a
+#: traceback, of each attempt to connect again. What an outage means is told by whom it keeps from
+#: working.
+_QUIET = {"alembic": logging.WARNING, "asyncpg": logging.ERROR}
+
 
 def configure(level: str, style: Literal["console", "json"] | None, *, role: str) -> None:
     """Set up logging for this process. `style` None: console on a terminal, JSON otherwise.
@@ -47,4 +52,6 @@ def configure(level: str, style: Literal["console", "json"] | None, *, role: str
     root = logging.getLogger()
     root.handlers[:] = [handler]
     root.setLevel(level.upper())
+    for library, least in _QUIET.items():
+        logging.getLogger(library).setLevel(max(root.level, least))
     structlog.contextvars.bind_contextvars(role=role)

@@ -59,3 +59,20 @@ def test_people_get_lines_to_read() -> None:
     assert "role=listener-3" in lines[0]
     assert "\\x1b" not in repr(lines[0]), "no colours where no terminal is"
     assert any("ValueError: the cause" in line for line in lines)
+
+
+def test_libraries_do_not_tell_of_every_attempt() -> None:
+    program = (
+        "import logging; from ratewire import logs\n"
+        "logs.configure({level!r}, 'json', role='x')\n"
+        "logging.getLogger('alembic.runtime.plugins').info('setup plugin')\n"
+        "logging.getLogger('asyncpg.pool').warning('Failed to restore', exc_info=True)\n"
+        "logging.getLogger('alembic.ddl').warning('of interest')\n"
+        "logging.getLogger('asyncpg.pool').error('of interest')\n"
+    )
+    for level, count in (("debug", 2), ("error", 1)):
+        command = [sys.executable, "-c", program.format(level=level)]
+        done = subprocess.run(command, capture_output=True, text=True, check=True)
+        assert [json.loads(line)["event"] for line in done.stderr.splitlines()] == (
+            ["of interest"] * count
+        )
