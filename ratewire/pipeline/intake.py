@@ -222,20 +222,26 @@ class Intake:
         self, bookings: list[tuple[_Group, Booking]], done: list[AccountingRecord]
     ) -> list[_Group]:
         steps = [booking.step for _, booking in bookings if booking.step is not None]
-        loose = [entry for _, booking in bookings for entry in booking.loose]
+        loose = [entry for _, each in bookings if each.step is None for entry in each.loose]
         outcomes = iter((await self._store.commit(steps, loose)).outcomes if steps or loose else ())
+        booked: list[tuple[_Group, Booking]] = []
         again: list[_Group] = []
-        findings: list[str] = []
         for group, booking in bookings:
-            if booking.step is not None:
-                status = next(outcomes).status
-                if status is not _COMMITTED:
-                    self._observer.count(f"commit_{status.name.lower()}")
-                    if status in (Status.BEYOND_BOUNDS, Status.FAULTY):
-                        _log.error("a step was refused", status=status.name, session=group.key)
-                    else:
-                        again.append(group)
-                    continue
+            status = _COMMITTED if booking.step is None else next(outcomes).status
+            if status is _COMMITTED:
+                booked.append((group, booking))
+                continue
+            self._observer.count(f"commit_{status.name.lower()}")
+            if status in (Status.BEYOND_BOUNDS, Status.FAULTY):
+                _log.error("a step was refused", status=status.name, session=group.key)
+            else:
+                again.append(group)
+        # What goes with a step waits for its outcome, so that the next attempt does not repeat it.
+        loose = [entry for _, each in booked if each.step is not None for entry in each.loose]
+        if loose:
+            await self._store.commit([], loose)
+        findings: list[str] = []
+        for group, booking in booked:
             findings += booking.findings
             done += group.records[: booking.done]
             del group.records[: booking.done]

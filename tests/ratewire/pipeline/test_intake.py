@@ -1,11 +1,12 @@
 """Batches against both stores: what is answered and booked, and what two at once make of it."""
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from typing import get_type_hints
 
 import msgspec
 import pytest
+from structlog.testing import capture_logs
 
 from balances.entries import Anomaly, Closed, Opened, Unrated, Used
 from balances.errors import StoreUnavailable
@@ -64,6 +65,20 @@ class Leaving(Wrapped):
         self._commits += 1
         if self._commits > 1:
             raise StoreUnavailable("gone")
+        return await super().commit(steps, loose)
+
+
+class Overtaken(Wrapped):
+    """Something happens once, right before the first commit."""
+
+    def __init__(self, store: BalanceStore, meanwhile: Callable[[], Awaitable[object]]) -> None:
+        super().__init__(store)
+        self._meanwhile: Callable[[], Awaitable[object]] | None = meanwhile
+
+    async def commit(self, steps: Sequence[Step], loose: Sequence[bytes] = ()) -> CommitResult:
+        meanwhile, self._meanwhile = self._meanwhile, None
+        if meanwhile is not None:
+            await meanwhile()
         return await super().commit(steps, loose)
 
 
@@ -379,6 +394,76 @@ async def test_a_boot_is_answered_once_marked_and_ends_what_was_before(provider:
 
 
 # What happens between reading and committing
+
+
+@pytest.mark.parametrize("stale", [False, True])
+async def test_an_unrated_record_is_kept_once_however_often_its_session_is_tried(
+    provider: Provider, *, stale: bool
+) -> None:
+    await provider.subscribe(5 * MB)
+    await provider.subscribe(MB, user="eve", account="evil")
+    await provider.told(START)
+    provider.world.pass_ms(60_000)
+
+    async def meanwhile() -> None:
+        if stale:
+            await provider.told(INTERIM, 50, 0, MB)
+
+    worker = provider.worker(Overtaken(provider.world.hot, meanwhile))
+    batch = [
+        provider.report(INTERIM, 60, 0, 9, user="eve"),
+        provider.report(INTERIM, 60, 0, 2 * MB),
+    ]
+    assert await provider.say(*batch, to=worker) == [True, True]
+    assert provider.observer.counts["commit_stale_session"] == stale
+    unrated = [each.reason for each in await provider.entries() if isinstance(each, Unrated)]
+    assert unrated == ["other_user"]
+
+
+async def test_an_unrated_record_of_a_step_that_is_refused_is_not_kept(provider: Provider) -> None:
+    """It is not answered, and comes again."""
+    await provider.subscribe(5 * MB)
+    await provider.subscribe(MB, user="eve", account="evil")
+    await provider.told(START)
+    provider.world.pass_ms(60_000)
+    worker = provider.worker(Grudging(provider.world.hot, f"{NAS}|s1", Status.FAULTY))
+    batch = [
+        provider.report(INTERIM, 60, 0, 9, user="eve"),
+        provider.report(INTERIM, 60, 0, 2 * MB),
+    ]
+    for _ in range(2):
+        assert await provider.say(*batch, to=worker) == [False, False]
+    assert not any(isinstance(each, Unrated) for each in await provider.entries())
+
+
+# Outages
+
+
+async def test_an_outage_of_the_store_is_told_once_and_so_is_its_end(provider: Provider) -> None:
+    await provider.subscribe(5 * MB)
+    with capture_logs() as lines:
+        await provider.world.keeping.fence("the balances are being rebuilt")
+        for _ in range(3):
+            assert await provider.say(provider.report(START)) == [False]
+        await provider.world.keeping.fence("")
+        for _ in range(3):
+            assert await provider.say(provider.report(START)) == [True]
+    told = [(line["event"], line["what"]) for line in lines]
+    assert told == [("failing", "booking accounting"), ("works again", "booking accounting")]
+    assert provider.observer.counts["unanswered"] == 3
+
+
+async def test_an_outage_of_the_archive_is_told_once_and_so_is_its_end(provider: Provider) -> None:
+    await provider.subscribe(5 * MB)
+    with capture_logs() as lines:
+        provider.archive.away = True
+        for _ in range(3):
+            assert await provider.say(provider.report(INTERIM, 60, 0, 1)) == [False]
+        provider.archive.away = False
+        assert await provider.say(provider.report(INTERIM, 60, 0, 1)) == [True]
+    told = [(line["event"], line["what"]) for line in lines]
+    what = "looking up sessions in Postgres"
+    assert told == [("failing", what), ("works again", what)]
 
 
 async def test_a_boot_meanwhile_is_heeded(provider: Provider) -> None:
