@@ -9,7 +9,7 @@ import sys
 import time
 import urllib.error
 import urllib.request
-from collections.abc import Callable, Generator
+from collections.abc import Callable, Generator, Mapping
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any, TypeVar
@@ -89,10 +89,10 @@ class Installation:
             raise
         return serving
 
-    def start(self) -> "Serving":
-        """Start `ratewire serve`."""
+    def start(self, **environment: str) -> "Serving":
+        """Start `ratewire serve`, with more in its environment if given."""
         self._runs += 1
-        return Serving(self, self._directory / f"serve-{self._runs}.log")
+        return Serving(self, self._directory / f"serve-{self._runs}.log", environment)
 
     def servers(self) -> dict[str, int]:
         """The pids of the embedded servers that run: "valkey", "postgres"."""
@@ -119,7 +119,9 @@ class Installation:
 class Serving:
     """One run of `ratewire serve`."""
 
-    def __init__(self, installation: Installation, log: Path) -> None:
+    def __init__(
+        self, installation: Installation, log: Path, environment: Mapping[str, str]
+    ) -> None:
         self._installation = installation
         self._log = log
         with log.open("wb") as output:
@@ -128,7 +130,7 @@ class Serving:
                 stdin=subprocess.DEVNULL,
                 stdout=output,
                 stderr=output,
-                env=_environment(),
+                env={**_environment(), **environment},
                 start_new_session=True,
             )
 
