@@ -135,6 +135,7 @@ def test_a_batch_that_cannot_be_made_durable_is_not_there(
     kernel.failing.clear()
     kernel.most = 1 << 30
     journal.append([entry(2)])
+    assert len(journal) == 2, "what failed once is not written to again"
     assert list(drained(opened(tmp_path))) == [0, 2]
 
 
