@@ -124,8 +124,13 @@ class Nas:
         self.offset_s = max(-120, min(120, self.offset_s + by_s))
         self._moves += 1
         for life in self.lives():
-            if len(life.name.lives) > 1 and not life.stop_kept:
+            if life.stop_kept:
+                continue
+            if len(life.name.lives) > 1:
                 life.name.doubts.add("clock moved under a name used again")
+            began_now = life.began_ms // 1000 + self.offset_s
+            if min(life.began, began_now) <= self._last_on <= max(life.began, began_now) + 1:
+                life.name.doubts.add("clock moved across an Accounting-On")
 
     def restart(self, *, announced: bool) -> None:
         """All its sessions are gone, and nobody tells; then its subscribers come in again."""
