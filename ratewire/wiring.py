@@ -2,7 +2,7 @@
 
 import asyncio
 import time
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Callable
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime
 from pathlib import Path
@@ -112,9 +112,9 @@ class System:
         """Return what brings movements to the store. Raises DatabaseUnavailable."""
         return Relay(await self.pool(), self.store)
 
-    async def settler(self) -> Settler:
+    async def settler(self, on_batch: Callable[[float], None] = lambda _seconds: None) -> Settler:
         """Return what settles the stream. Raises DatabaseUnavailable."""
-        return Settler(await self.pool(), self.stream, self.stream, PARTITION)
+        return Settler(await self.pool(), self.stream, self.stream, PARTITION, on_batch=on_batch)
 
     def notices(self) -> Notices:
         """Return the ear for what becomes due at once."""

@@ -8,7 +8,8 @@ says so.
 
 import asyncio
 import enum
-from collections.abc import Sequence
+import time
+from collections.abc import Callable, Sequence
 from typing import Final
 
 import asyncpg
@@ -95,8 +96,16 @@ class Settler:
     """
 
     def __init__(
-        self, pool: Pool, stream: SettlementStream, books: BookKeeping, partition: int = 0
+        self,
+        pool: Pool,
+        stream: SettlementStream,
+        books: BookKeeping,
+        partition: int = 0,
+        *,
+        on_batch: Callable[[float], None] = lambda _seconds: None,
     ) -> None:
+        """`on_batch` is told how many seconds each batch took to be booked and trimmed."""
+        self._on_batch = on_batch
         self._pool = pool
         self._stream = stream
         self._books = books
@@ -138,6 +147,7 @@ class Settler:
                 raise fault
             if not entries:
                 return 0
+            began = time.perf_counter()
             async with self._pool.acquire() as conn:
                 booked = await book(conn, self._partition, at, entries)
             if booked is None:
@@ -146,6 +156,7 @@ class Settler:
             self._position = entries[-1].position
             self._count(entries, booked)
             await self._stream.trim(self._position)
+            self._on_batch(time.perf_counter() - began)
             return len(entries)
 
     async def _reload(self) -> Position:

@@ -68,6 +68,7 @@ async def run(system: System, stop: asyncio.Event, slot: int) -> None:
             batch=settings.batch,
             in_flight=settings.in_flight,
             now_ms=now_ms,
+            on_stage=telemetry.stage,
         )
         for kind in PortKind
         for bind in settings.bind

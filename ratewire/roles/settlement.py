@@ -22,10 +22,10 @@ DRAIN_ENTRIES = 64
 
 async def run(system: System, stop: asyncio.Event) -> None:
     """Settle until `stop` is set, then what is left in the stream, and return."""
-    settler = await _settler(system, stop)
+    telemetry = Telemetry("settlement")
+    settler = await _settler(system, stop, telemetry)
     if settler is None:
         return
-    telemetry = Telemetry("settlement")
     pulse = Pulse(
         system, "settlement", lambda: _health(settler), lambda: _figures(settler, telemetry)
     )
@@ -35,11 +35,11 @@ async def run(system: System, stop: asyncio.Event) -> None:
     await _drain(settler)
 
 
-async def _settler(system: System, stop: asyncio.Event) -> Settler | None:
+async def _settler(system: System, stop: asyncio.Event, telemetry: Telemetry) -> Settler | None:
     outage = Outage("the settlement's database")
     while not stop.is_set():
         try:
-            return await system.settler()
+            return await system.settler(lambda seconds: telemetry.stage("settle", seconds))
         except DatabaseUnavailable as error:
             outage.failed(error)
             await pause(stop, 1.0)
