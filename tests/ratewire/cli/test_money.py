@@ -1,10 +1,16 @@
 """topup, balance, ledger, reconcile, rebuild-balances."""
 
+import asyncio
 import json
 
+from balances.connection import Connection
+from ratewire.wiring import System
 from tests.acceptance.installation import eventually
 from tests.ratewire.cli.conftest import Configured, Running
 from tests.ratewire.cli.tampering import add_to_balance
+from tests.ratewire.office import Office
+from tests.ratewire.provider import START
+from tests.ratewire.today import today
 
 
 def test_a_topup_is_in_store_and_ledger_when_it_returns(stocked: Configured) -> None:
@@ -163,6 +169,22 @@ def test_lost_books_are_named_and_rebuilt(stocked: Configured) -> None:
     assert told.out.startswith("generation 2: 1 accounts, 1 subscribers, 0 open sessions;")
     assert "ratewire: warning: the store held no books: what it acknowledged after" in told.err
     assert ratewire.json("balance", "acme")["balance_micros"] == 1_000_000
+
+
+async def test_rebuilt_sessions_may_be_silent_as_the_settings_say(
+    configured: Configured, office: Office, system: System, connection: Connection
+) -> None:
+    await office.subscribe(5_000_000)
+    provider = today(connection)
+    await provider.told(START, session="s1")
+    settler = await system.settler()
+    while await settler.settle_once(10):
+        pass
+    with configured.config.open("a") as config:
+        config.write("[sessions]\ndefault_interim_seconds = 120\nstale_factor = 5\n")
+    rebuilt = await asyncio.to_thread(configured.ratewire.json, "rebuild-balances")
+    assert rebuilt["sessions"] == 1
+    assert (await provider.session("s1")).quiet == 120 * 5
 
 
 def test_what_does_not_exist_is_named(stocked: Configured) -> None:
