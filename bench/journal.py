@@ -21,7 +21,7 @@ from pathlib import Path
 from balances.errors import StoreUnavailable
 from balances.housekeeping import StreamAndBooks
 from bench.machine import machine
-from bench.stages import Bench, open_accounts
+from bench.stages import Bench, NoArchive, open_accounts
 from radius.engine import Request
 from radius.records import AccountingRecord
 from ratewire import logs
@@ -30,6 +30,8 @@ from ratewire.journal.keeper import Keeper
 from ratewire.journal.slots import claim
 from ratewire.observer import Silent
 from ratewire.pipeline.intake import Booked, Intake
+from ratewire.pipeline.raters import Raters
+from ratewire.pipeline.steps import Terms
 from ratewire.roles.leaf import collect_garbage_seldom
 from ratewire.wiring import now_ms
 
@@ -42,7 +44,15 @@ MAX_OCTETS = 8 * 1024**3
 class Away(Intake):
     """An intake whose store is away, as long as it is told so; or that books at once."""
 
-    def __init__(self, *, away: bool) -> None:
+    def __init__(self, bench: Bench, *, away: bool) -> None:
+        raters = Raters(bench.store, Terms(), clock_ms=now_ms, wraps_32=lambda _: False)
+        super().__init__(
+            bench.store,
+            raters,
+            NoArchive(),  # pyright: ignore[reportArgumentType] -- it is never asked
+            Silent(),
+            clock_ms=now_ms,
+        )
         self.away = away
 
     async def book(self, records: Sequence[AccountingRecord]) -> Booked:
@@ -65,10 +75,12 @@ def requests(bench: Bench, status: int, reports: int) -> list[Request]:
     ]
 
 
-async def keep(found: Sequence[Request], root: Path, batch: int, seconds: float) -> dict[str, int]:
+async def keep(
+    bench: Bench, found: Sequence[Request], root: Path, batch: int, seconds: float
+) -> dict[str, int]:
     """Keep batch after batch for so long."""
     kept, synced, worst = 0, 0, 0.0
-    keeping = keeper(Away(away=True), root)
+    keeping = keeper(Away(bench, away=True), root)
     began = time.perf_counter()
     while time.perf_counter() - began < seconds:
         at = synced * batch % (len(found) - batch + 1)
@@ -90,7 +102,7 @@ async def keep(found: Sequence[Request], root: Path, batch: int, seconds: float)
 
 async def replay(bench: Bench, root: Path, rounds: int) -> dict[str, int]:
     """Keep rounds of reports, and replay them into the store."""
-    keeping = keeper(Away(away=True), root)
+    keeping = keeper(Away(bench, away=True), root)
     for reports in range(1, rounds + 1):
         found = requests(bench, _INTERIM, reports)
         for at in range(0, len(found), 256):
@@ -106,9 +118,9 @@ async def replay(bench: Bench, root: Path, rounds: int) -> dict[str, int]:
     return {"records": records, "records_per_second": round(records / elapsed)}
 
 
-async def idle(found: Sequence[Request], root: Path) -> dict[str, float]:
+async def idle(bench: Bench, found: Sequence[Request], root: Path) -> dict[str, float]:
     """Nanoseconds a record of `handle` alone, in batches of 256: the better of some turns."""
-    intake = Away(away=False)
+    intake = Away(bench, away=False)
     keeping = keeper(intake, root)
     handlers = {"without": intake.handle, "with": keeping.handle}
     best: dict[str, float] = {}
@@ -139,9 +151,10 @@ async def measure(arguments: argparse.Namespace) -> dict[str, object]:
             for at in range(0, len(found), 256):
                 await bench.intake.handle(found[at : at + 256])
             result: dict[str, object] = {
-                "idle_ns_a_record": await idle(found, directory / "idle"),
+                "idle_ns_a_record": await idle(bench, found, directory / "idle"),
                 "keep": [
-                    await keep(found, directory / f"keep{batch}", batch, 2.0) for batch in BATCHES
+                    await keep(bench, found, directory / f"keep{batch}", batch, 2.0)
+                    for batch in BATCHES
                 ],
                 "replay": await replay(bench, directory / "replay", arguments.rounds),
             }
