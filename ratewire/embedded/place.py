@@ -176,6 +176,7 @@ def claim_place(data_dir: Path, system_directory: Path = SYSTEM_DIRECTORY) -> Pl
     # Root's directory must let the servers' user pass; nothing in it can be listed or read.
     mode = 0o711 if os.geteuid() == 0 else 0o700
     try:
+        _require_directories(data_dir)
         create_parents(data_dir, mode)
         create_directory(data_dir, mode)
         return _claim(data_dir, system_directory)
@@ -247,7 +248,21 @@ def _system_root(data_dir: Path, system_directory: Path, user: ServerUser) -> Pa
     return root
 
 
+def _require_directories(data_dir: Path) -> None:
+    for path in [*reversed(data_dir.parents), data_dir]:
+        if path.exists() and not path.is_dir():
+            raise EmbeddedServersError(
+                f"the embedded servers cannot live in {data_dir}: {path} is a file and not a "
+                f"directory; set another data.dir, or store.url and database.url"
+            )
+
+
 def _require_writable(root: Path) -> None:
+    if os.statvfs(root).f_flag & os.ST_RDONLY:
+        raise EmbeddedServersError(
+            f"{root} is on a file system that is mounted read-only; mount it writable, or set "
+            f"another data.dir"
+        )
     if not os.access(root, os.W_OK | os.X_OK, effective_ids=True):
         raise EmbeddedServersError(
             f"{root} belongs to uid {root.stat().st_uid} and this process may not write there; run "

@@ -179,6 +179,7 @@ def create_cluster(data_directory: Path, user: ServerUser, programs: Programs) -
 
     It is made under another name and then renamed, so that it exists complete or not at all.
     """
+    user.require_name()
     parent = data_directory.parent
     unfinished = Path(tempfile.mkdtemp(dir=parent, prefix=UNFINISHED_PREFIX))
     try:

@@ -27,6 +27,15 @@ def create_directory(path: Path, mode: int, owner: ServerUser | None = None) -> 
     """
     if path.is_dir():
         return
+    try:
+        _create_complete(path, mode, owner)
+    except OSError as error:
+        if not path.is_dir():
+            # Of the directory that was asked for, and not of what it was to be made from.
+            raise OSError(error.errno, error.strerror, str(path)) from error
+
+
+def _create_complete(path: Path, mode: int, owner: ServerUser | None) -> None:
     unfinished = Path(tempfile.mkdtemp(dir=path.parent, prefix=f".{path.name}-"))
     try:
         unfinished.chmod(mode)
@@ -37,8 +46,7 @@ def create_directory(path: Path, mode: int, owner: ServerUser | None = None) -> 
     except OSError:
         with contextlib.suppress(OSError):
             unfinished.rmdir()
-        if not path.is_dir():
-            raise
+        raise
 
 
 def create_parents(path: Path, mode: int) -> None:

@@ -32,6 +32,17 @@ class ServerUser(msgspec.Struct, frozen=True):
         """Whether this process already is that user."""
         return self.uid == os.geteuid()
 
+    def require_name(self) -> None:
+        """Raise EmbeddedServersError unless this uid has a name on the system, as initdb wants."""
+        try:
+            pwd.getpwuid(self.uid)
+        except KeyError:
+            raise EmbeddedServersError(
+                f"uid {self.uid} has no name on this system (no entry in /etc/passwd), and Postgres"
+                f" creates no data for such a user; add an entry (as root: useradd --uid "
+                f"{self.uid} --no-create-home ratewire), run as another user, or set database.url"
+            ) from None
+
     def run(
         self, argv: Sequence[str], *, stdin: bytes = b"", timeout_seconds: float = PROBE_SECONDS
     ) -> subprocess.CompletedProcess[bytes]:

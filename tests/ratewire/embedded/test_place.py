@@ -2,6 +2,8 @@
 
 import os
 import shutil
+import subprocess
+import sys
 from pathlib import Path
 
 import msgspec
@@ -78,10 +80,43 @@ def test_a_place_is_found_again_under_another_name_of_its_directory(home: Path) 
     assert claim_place(home / "link") == place
 
 
-def test_a_file_in_the_way_is_an_error_that_names_it(home: Path) -> None:
+@pytest.mark.parametrize("below", ["", "data"])
+def test_a_file_in_the_way_is_an_error_that_names_it(home: Path, below: str) -> None:
     (home / "var").touch()
-    with pytest.raises(EmbeddedServersError, match=f"{home}/var"):
-        claim_place(home / "var")
+    with pytest.raises(EmbeddedServersError, match=f"{home}/var is a file"):
+        claim_place(home / "var" / below)
+    assert [path.name for path in home.iterdir()] == ["var"]
+
+
+@as_root
+@pytest.mark.parametrize("exists", [True, False])
+def test_a_read_only_file_system_is_named(home: Path, *, exists: bool) -> None:
+    mounted = home / "mounted"
+    mounted.mkdir()
+    said = read_only(mounted, mounted if exists else mounted / "var")
+    assert "read-only" in said.lower()
+    assert str(mounted) in said
+    assert "run as" not in said
+    assert "/." not in said, "nothing of ours that nobody asked for"
+
+
+def read_only(mounted: Path, data_dir: Path) -> str:
+    """What is said of a data directory on a read-only mount, in a mount namespace of its own."""
+    program = (
+        "import sys; from pathlib import Path\n"
+        "from ratewire.embedded.place import claim_place\n"
+        "try: claim_place(Path(sys.argv[1]))\n"
+        "except Exception as error: print(type(error).__name__, error)\n"
+    )
+    script = 'mount -t tmpfs -o ro none "$1" && shift && exec "$@"'
+    command = ["unshare", "--mount", "/bin/sh", "-c", script, "sh", str(mounted)]
+    command += [sys.executable, "-c", program, str(data_dir)]
+    repository = Path(__file__).parents[3]
+    done = subprocess.run(command, cwd=repository, capture_output=True, text=True)
+    if done.returncode:
+        pytest.skip(f"this root may not mount: {done.stderr}")
+    assert done.stdout.startswith("EmbeddedServersError"), done.stdout
+    return done.stdout
 
 
 @as_root

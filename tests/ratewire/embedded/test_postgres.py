@@ -1,6 +1,7 @@
 """The embedded Postgres: its cluster is whole or absent, and stale pids do not stop it."""
 
 import os
+import pwd
 import signal
 import subprocess
 from collections.abc import Iterator
@@ -16,6 +17,7 @@ from ratewire.embedded.postgres import LOG_FILES_KEPT, UNFINISHED_PREFIX, Postgr
 from ratewire.embedded.private_files import require_private_directory
 from ratewire.embedded.programs import Programs
 from ratewire.embedded.server import Answer
+from tests.ratewire.embedded.conftest import as_root
 from tests.ratewire.embedded.test_process import free_pid
 from tests.ratewire.embedded.test_valkey import scripted
 
@@ -49,6 +51,21 @@ def refusal(code: str) -> bytes:
 
 AUTHENTICATION_OK = b"R" + (8).to_bytes(4) + (0).to_bytes(4)
 READY_FOR_QUERY = b"Z" + (5).to_bytes(4) + b"I"
+
+
+@as_root
+def test_a_user_without_a_name_is_told_so_before_anything_is_tried(
+    home: Path, programs: Programs
+) -> None:
+    nameless = 54321
+    with pytest.raises(KeyError):
+        pwd.getpwuid(nameless)
+    (home / "var").mkdir()
+    os.chown(home / "var", nameless, nameless)
+    postgres = Postgres(claim_place(home / "var"), home)
+    with pytest.raises(EmbeddedServersError, match=rf"uid {nameless} has no name .* useradd"):
+        postgres.prepare(programs)
+    assert list((home / "var").iterdir()) == []
 
 
 def test_the_arguments_make_it_durable_and_private(postgres: Postgres) -> None:
