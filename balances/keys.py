@@ -11,7 +11,7 @@
 <prefix>:regrants   sorted set: accounts whose sessions are to be granted anew ("a" all, "c" those
                     to be cut, "h" those that hold something, before the id), by SSCAN cursor
 <prefix>:jobs       sorted set: job by due time (Unix ms);  <prefix>:j:<uid>  hash: the job
-<prefix>:boots      hash: NAS -> event time of its last Accounting-On or -Off (Unix s)
+<prefix>:boots      hash: NAS -> event time of its last Accounting-On or -Off (Unix s); old ones go
 <prefix>:sweeps     set: NASes whose sessions of before that have to be closed
 <prefix>:plans      hash: <name>@<version> -> plan;  <prefix>:nas  hash: name -> NAS client
 <prefix>:settle     stream: settlement entries, with ids <generation>-<sequence>

@@ -45,7 +45,10 @@ class BalanceStore(Protocol):
         ...
 
     async def mark_boot(self, nas: str, event_time: int) -> bool:
-        """Note an Accounting-On or -Off; False if it only repeats the mark that is there."""
+        """Note an Accounting-On or -Off; False if it only repeats the mark that is there.
+
+        The first mark of a NAS may drop those of others that are older than the late window.
+        """
         ...
 
 

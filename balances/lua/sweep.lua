@@ -64,6 +64,20 @@ local function due(keys, args)
   return { now, waiting and now or tonumber(nearest[2] or -1), out }
 end
 
+-- Forget some boot marks that are older than any session that is remembered: a client may name a new
+-- NAS in each request. More are looked at than are written, so that the old ones stay few. A mark
+-- that is still to be swept for stays.
+local function forget_boots(p, now)
+  local some = redis.call('HRANDFIELD', p .. ':boots', 16, 'WITHVALUES')
+  for i = 1, #some, 2 do
+    local mark = tonumber(some[i + 1])
+    if mark and mark * 1000 < now - LATE_WINDOW_MS
+      and redis.call('SISMEMBER', p .. ':sweeps', some[i]) == 0 then
+      redis.call('HDEL', p .. ':boots', some[i])
+    end
+  end
+end
+
 -- boot: a NAS restarted or shuts down (Accounting-On, Accounting-Off). One mark, whatever the number
 -- of its sessions; commits honour it at once, and the sweeper closes the sessions in chunks.
 --
@@ -71,13 +85,14 @@ end
 -- returns  1 if the mark moved, 0 for a repetition or an older one
 local function boot(keys, args)
   local p = keys[1]
-  clock(args[1])
+  local now = clock(args[1])
   open_books(p)
   local mark = tonumber(redis.call('HGET', p .. ':boots', args[2]) or '-1')
   local at = tonumber(args[3])
   if mark >= 0 and at <= mark + tonumber(args[4]) then return 0 end
   redis.call('SADD', p .. ':sweeps', args[2])
   redis.call('HSET', p .. ':boots', args[2], args[3])
+  if mark < 0 then forget_boots(p, now) end
   return 1
 end
 

@@ -185,6 +185,13 @@ class Partition:
         session.leased_until_ms = 0
         self.looks.set(session.key, now_ms)
 
+    def forget_boots(self, now_ms: int) -> None:
+        """Forget the boot marks that are older than any session that is remembered."""
+        oldest = (now_ms - LATE_WINDOW_MS) / 1000
+        self.boots = {
+            nas: mark for nas, mark in self.boots.items() if mark >= oldest or nas in self.sweeps
+        }
+
     def totals(self) -> dict[str, Totals]:
         """Return the sums over all accounts, by currency."""
         sums: dict[str, Totals] = {}

@@ -95,6 +95,8 @@ class MemoryStore:
             return False
         self._partition.boots[nas] = event_time
         self._partition.sweeps.add(nas)
+        if mark is None:
+            self._partition.forget_boots(self._clock())
         return True
 
     # Movements, Directory

@@ -46,12 +46,21 @@ from balances.messages import (
 )
 from rating.money import MAX_MICROS
 from tests.balances.conftest import Servers
-from tests.balances.world import BEGINNING, GENERATION, World, memory_world, store_world, uid_of
+from tests.balances.world import (
+    BEGINNING,
+    GENERATION,
+    START_MS,
+    World,
+    memory_world,
+    store_world,
+    uid_of,
+)
 
 Result = TypeVar("Result")
 
 ACCOUNTS = ("a", "b", "c")
 NASES = ("n", "m")
+BOOTS = (0, 20, *(START_MS // 1000 + seconds for seconds in (0, 20, 100, 200)))
 SESSIONS = tuple(f"{nas}|{number}" for nas in NASES for number in range(3))
 USERS = ("ute", "uwe")
 
@@ -297,7 +306,7 @@ class BooksMachine(RuleBasedStateMachine):
             replace(outcome, session=unversioned(outcome.session)) for outcome in result.outcomes
         ]
 
-    @rule(nas=st.sampled_from(NASES), event_time=st.sampled_from([0, 20, 100, 200]))
+    @rule(nas=st.sampled_from(NASES), event_time=st.sampled_from(BOOTS))
     def a_nas_boots(self, nas: str, event_time: int) -> None:
         if self.both(lambda world: world.hot.mark_boot(nas, event_time)) is True:
             self.marks[nas] = event_time

@@ -220,6 +220,43 @@ async def test_a_repeated_boot_is_not_swept_again(world: World) -> None:
     assert await world.sweeps.pending_sweeps() == {}
 
 
+async def test_old_boots_are_forgotten_when_another_nas_restarts(world: World) -> None:
+    week, now = 7 * 24 * 3600, START_MS // 1000
+    marks = {"old": now - week - 1, "kept": now - week, "sweeping": now - 2 * week}
+    for nas, mark in marks.items():
+        await world.hot.mark_boot(nas, mark)
+    await world.sweeps.swept("old", marks["old"])
+    await world.sweeps.swept("kept", marks["kept"])
+    await world.hot.mark_boot("kept", now)
+    assert set(await world.keeping.boots()) == set(marks), "one more of a NAS takes no room"
+    await world.hot.mark_boot("new", now)
+    assert await world.keeping.boots() == {
+        "kept": now,
+        "sweeping": marks["sweeping"],
+        "new": now,
+    }
+    assert await world.hot.mark_boot("old", marks["old"])
+
+
+async def test_there_are_never_many_old_boots(world: World) -> None:
+    """A client names a new NAS in each Accounting-On."""
+    now = START_MS // 1000
+    most = 0
+    for number in range(300):
+        nas = f"pop1/{number}"
+        await world.hot.mark_boot(nas, now)
+        await world.sweeps.swept(nas, now)
+    world.pass_ms(8 * 24 * 3600 * 1000)
+    for number in range(300):
+        nas = f"pop1/later {number}"
+        await world.hot.mark_boot(nas, world.now_ms // 1000)
+        await world.sweeps.swept(nas, world.now_ms // 1000)
+        most = max(most, len(await world.keeping.boots()))
+    assert most <= 300 + 1
+    left = [nas for nas in await world.keeping.boots() if "later" not in nas]
+    assert len(left) < 50
+
+
 async def test_sessions_of_a_nas_are_its_open_ones(world: World) -> None:
     await world.fund(1000)
     assert await world.sweeps.sessions_of_nas(NAS, 0, 10) == (0, [])
