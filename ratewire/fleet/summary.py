@@ -14,14 +14,14 @@ class Summary(msgspec.Struct, frozen=True):
 
     `octets_in`, `octets_out` and `seconds` are what the acknowledged records say, summed over all
     sessions: what the books must show. `records` counts reports that were made, `superseded` the
-    interim reports among them that a newer one took the place of; `answer_ms_*` are of the last
-    20,000 answers, from a record's first transmission on.
+    interim reports among them that a newer one took the place of; `answer_us_*` are of the last
+    20,000 answers, from a record's first transmission on (microseconds).
     """
 
     nases: int
     users: int
     seed: int
-    elapsed_seconds: float
+    elapsed_ms: int
     records: int
     starts: int
     interims: int
@@ -30,8 +30,8 @@ class Summary(msgspec.Struct, frozen=True):
     acknowledged: int
     unanswered: int
     records_per_second: int
-    answer_ms_p50: float
-    answer_ms_p99: float
+    answer_us_p50: int
+    answer_us_p99: int
     transmissions: int
     retransmissions: int
     lost: int
@@ -68,7 +68,7 @@ def summarize(
         nases=nases,
         users=users,
         seed=seed,
-        elapsed_seconds=round(elapsed, 1),
+        elapsed_ms=round(elapsed * 1000),
         records=tally.starts + tally.interims + tally.stops + tally.others,
         starts=tally.starts,
         interims=tally.interims,
@@ -77,8 +77,8 @@ def summarize(
         acknowledged=tally.acknowledged,
         unanswered=unanswered,
         records_per_second=round(tally.acknowledged / elapsed) if elapsed else 0,
-        answer_ms_p50=_percentile_ms(times, 50),
-        answer_ms_p99=_percentile_ms(times, 99),
+        answer_us_p50=_percentile_us(times, 50),
+        answer_us_p99=_percentile_us(times, 99),
         transmissions=tally.transmissions,
         retransmissions=tally.retransmissions,
         lost=toll.lost,
@@ -99,9 +99,9 @@ def summarize(
     )
 
 
-def _percentile_ms(ordered: Sequence[float], percent: int) -> float:
-    """Return the nearest-rank percentile of ordered seconds, in milliseconds; 0 of none."""
+def _percentile_us(ordered: Sequence[float], percent: int) -> int:
+    """Return the nearest-rank percentile of ordered seconds, in microseconds; 0 of none."""
     if not ordered:
-        return 0.0
+        return 0
     rank = -(-len(ordered) * percent // 100)
-    return round(ordered[rank - 1] * 1000, 2)
+    return round(ordered[rank - 1] * 1_000_000)

@@ -17,6 +17,7 @@ from ratewire.fleet import runner
 from tests.acceptance.books import Books
 from tests.acceptance.installation import Installation, eventually, told
 from tests.ratewire.cli.command_line import CommandLine
+from tests.ratewire.cli.documented import assert_documented, tables
 from tests.ratewire.fleet.loopback import bound, free_ground
 from tests.support.servers import server_directory
 
@@ -100,6 +101,7 @@ class TestSimulate:
         fleets = (told(timed), told(stopped))
 
         for fleet in fleets:
+            assert assert_documented(fleet, tables()["simulate"][0]) == set()
             assert (fleet["unanswered"], fleet["bad_replies"]) == (0, 0), fleet
             assert min(fleet["lost"], fleet["duplicated"], fleet["delayed"]) > 0
             assert fleet["superseded"] + fleet["retransmissions"] > 0

@@ -86,7 +86,7 @@ class TestRun:
         assert summary.interims > len(USERS)
         assert acknowledged(summary) == server.highest()
         assert summary.octets_out > 0
-        assert 0.6 <= summary.elapsed_seconds < 3.0
+        assert 600 <= summary.elapsed_ms < 3000
         assert (summary.nases, summary.users) == (4, len(USERS))
         # Each NAS has an address of its own, and says so.
         hosts = {host for host, _ in server.sources}
@@ -110,7 +110,7 @@ class TestRun:
         summary = await run(scenario(server.port, weather=Weather(loss=0.9)))
         assert summary.unanswered == 0
         assert len(server.of(AcctStatus.STOP)) == len(USERS)
-        assert summary.elapsed_seconds < 8.0
+        assert summary.elapsed_ms < 8000
         assert acknowledged(summary) == server.highest()
 
     async def test_it_waits_for_a_server_that_is_away(self, server: Server) -> None:
