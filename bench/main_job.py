@@ -35,6 +35,7 @@ from billing.sessions.usage import report
 from billing.subscribers.bulk_import import import_csv
 from config.load import load
 from config.settings import Settings
+from ratewire import logs
 from ratewire.preparation import prepare
 from ratewire.roles.follow import pause
 from ratewire.wiring import System, Urls, now, now_ms, servers
@@ -299,6 +300,7 @@ def parser() -> argparse.ArgumentParser:
 def main() -> None:
     """Run from the command line; print the result as JSON."""
     arguments = parser().parse_args()
+    logs.configure("warning", None, role="bench")  # standard output is for the result
     result = asyncio.run(measure(arguments))
     print(json.dumps({"machine": machine(), **result}, indent=2))
 

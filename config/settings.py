@@ -118,7 +118,7 @@ class RadiusSettings(Struct, frozen=True):
     reply_cache_seconds: Annotated[int, Meta(ge=5, le=30, description="seconds, 5 to 30")] = 30
     # What one commit of the store takes: 2500 entries, of which a record makes up to 5.
     batch: Annotated[int, Meta(ge=1, le=500, description="datagrams, 1 to 500")] = 256
-    in_flight: Annotated[int, Meta(ge=1, le=64, description="batches, 1 to 64")] = 4
+    in_flight: Annotated[int, Meta(ge=1, le=64, description="batches, 1 to 64")] = 2
 
 
 class StoreSettings(Struct, frozen=True):
