@@ -18,10 +18,12 @@ from balances.messages import Books
 from balances.port import BookKeeping, Restoration, SettlementStream
 from billing.backup.manifest import BackupError, Manifest, TableFile
 from billing.backup.rows import read_rows
-from billing.backup.taking import COPY_SECONDS, SQL
+from billing.backup.taking import COPY_SECONDS
 from billing.database import Connection, Pool, schema_version
 from billing.rebuild.run import Rebuilt, rebuild
+from billing.statements import load
 
+SQL = load(__package__, "queries.sql")
 _log = structlog.get_logger(__name__)
 
 _AGAIN: Final = "if that was killed, run 'ratewire restore' again"

@@ -113,7 +113,7 @@ class Provider:
     def report(
         self,
         status: AcctStatus,
-        *counters: int,
+        *counters: int | None,
         session: str = "s1",
         user: str | None = "bob",
         nas: str = NAS,

@@ -1,7 +1,7 @@
 """The fleet's process, from its start to its end."""
 
 from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 
 import psutil
 import pytest
@@ -37,7 +37,12 @@ def ground(server: Server, monkeypatch: pytest.MonkeyPatch) -> Ground:
 
 def fleet_processes() -> list[psutil.Process]:
     """The fleets that this process has started and that have not ended."""
-    return [each for each in psutil.Process().children() if "simulate" in each.cmdline()]
+    found: list[psutil.Process] = []
+    for each in psutil.Process().children():
+        with suppress(psutil.ZombieProcess):  # of a test before, which nobody waits for
+            if "simulate" in each.cmdline():
+                found.append(each)
+    return found
 
 
 def begun(server: Server) -> Callable[[], Awaitable[bool]]:

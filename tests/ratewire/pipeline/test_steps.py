@@ -19,7 +19,15 @@ from balances.messages import (
 from radius.records import AccountingRecord, AcctStatus, SessionIdentity
 from ratewire.pipeline.credit import Credit
 from ratewire.pipeline.plans import Plans, encode_plan, published_name
-from ratewire.pipeline.steps import Booking, Deferred, Missing, Rater, Terms, stored_from_archive
+from ratewire.pipeline.steps import (
+    Booking,
+    Deferred,
+    Missing,
+    Rater,
+    Terms,
+    Unclear,
+    stored_from_archive,
+)
 from rating.quantity import Counters
 from rating.usage import Phase
 from tests.ratewire.records import METERED, NOW, NOW_MS, PLANS, account, record, stored
@@ -43,7 +51,7 @@ def advance(
     boot: int | None = None,
     credit: Credit | None = None,
     archived: bool = False,
-) -> Booking | Missing | Deferred:
+) -> Booking | Missing | Unclear | Deferred:
     return RATER.advance(
         KEY,
         records,
