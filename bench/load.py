@@ -2,8 +2,9 @@
 
 Datagrams are made from one template (encoded by pyrad), patched and signed for each record, so that
 the generator costs a few microseconds a record. A request without an answer is retransmitted as it
-is, as a NAS does. First as fast as it is answered, then at half that rate, for the latency. What
-was acknowledged is summed, for the conservation check.
+is, as a NAS does, however long that takes; an answer is one only to that very request. First as
+fast as it is answered, then at half that rate, for the latency. What was acknowledged is summed,
+for the conservation check.
 
     python -m bench.load --port 1813 --secret s --sessions 1000 --seconds 10
 """
@@ -17,9 +18,10 @@ import struct
 import time
 from collections import deque
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass, field
 
-from radius.packet import Code
+from radius.packet import Code, verify_response
 from radius.requests import accounting_request
 
 USER = "u{:07d}"
@@ -134,7 +136,8 @@ class Load:
     """Drives sessions `first` to `first + sessions - 1` round and round."""
 
     def __init__(self, arguments: argparse.Namespace) -> None:
-        self._template = Template(arguments.secret.encode(), arguments.nas)
+        self._secret = arguments.secret.encode()
+        self._template = Template(self._secret, arguments.nas)
         self._first, self._sessions = arguments.first, arguments.sessions
         self._started = int(time.time()) - 5 * 86_400
         self._reports = [0] * self._sessions
@@ -152,6 +155,22 @@ class Load:
             self._lanes.append(lane)
             self._selector.register(lane_socket, selectors.EVENT_READ, lane)
 
+    def close(self) -> None:
+        """Close the sockets."""
+        self._selector.close()
+        for lane in self._lanes:
+            lane.socket.close()
+
+    @property
+    def acknowledged(self) -> int:
+        """Records that were answered so far; may be asked while another thread runs it."""
+        return self._tally.acknowledged
+
+    @property
+    def retransmitted(self) -> int:
+        """Requests that were sent again so far."""
+        return self._tally.retransmitted
+
     def open_all(self) -> float:
         """Send a Start for every session; return the seconds it took until all were answered."""
         began = time.perf_counter()
@@ -162,11 +181,10 @@ class Load:
         """Report usage for so long, at a rate (0: as fast as answered); return what was seen."""
         at, began = time.time(), time.perf_counter()
         end = began + seconds
-        self._rate = rate
         tally = self._tally
         before, resent = tally.acknowledged, tally.retransmitted
         tally.latencies = []
-        self._run(lambda: time.perf_counter() < end, status=_INTERIM)
+        self.report_while(lambda: time.perf_counter() < end, rate)
         running = time.perf_counter() - began
         ordered = sorted(tally.latencies) or [0.0]
         acknowledged = tally.acknowledged - before
@@ -179,6 +197,13 @@ class Load:
             "p50_ms": round(ordered[len(ordered) // 2] * 1000, 2),
             "p99_ms": round(ordered[int(len(ordered) * 0.99)] * 1000, 2),
         }
+
+    def report_while(self, more: Callable[[], bool], rate: float) -> None:
+        """Report usage at a rate (0: as fast as answered) as long as `more`; return once all of it
+        is answered. What was due while nobody answered is made up for.
+        """
+        self._rate = rate
+        self._run(more, status=_INTERIM)
 
     def _run(self, more: Callable[[], bool], status: int) -> None:
         began, sent = time.perf_counter(), 0
@@ -212,7 +237,7 @@ class Load:
         octets = self._template.request(identifier, status, number, self._started, reports)
         now = time.perf_counter()
         lane.waiting[identifier] = (now, now, octets, number, reports, status)
-        lane.socket.send(octets)
+        _transmit(lane, octets)
 
     def _receive(self, lane: Lane) -> None:
         now = time.perf_counter()
@@ -224,15 +249,22 @@ class Load:
                 return
             except ConnectionRefusedError:
                 continue
-            waiting = lane.waiting.pop(reply[1], None)
-            if waiting is None or reply[0] != Code.ACCOUNTING_RESPONSE:
+            waiting = lane.waiting.get(reply[1])
+            if waiting is None or not self._answers(reply, waiting[2]):
                 continue
+            del lane.waiting[reply[1]]
             lane.free.append(reply[1])
             tally.acknowledged += 1
             tally.latencies.append(now - waiting[0])
             number, reports = waiting[3], waiting[4]
             if reports > tally.acked_reports.get(number, 0):
                 tally.acked_reports[number] = reports
+
+    def _answers(self, reply: bytes, request: bytes) -> bool:
+        """Whether it is not a second answer to an earlier request with that identifier."""
+        return reply[0] == Code.ACCOUNTING_RESPONSE and verify_response(
+            reply, request[4:20], self._secret
+        )
 
     def _retransmit(self) -> None:
         now = time.perf_counter()
@@ -242,7 +274,7 @@ class Load:
                     self._tally.retransmitted += 1
                     number, reports, status = rest
                     lane.waiting[identifier] = (first, now, octets, number, reports, status)
-                    lane.socket.send(octets)
+                    _transmit(lane, octets)
 
     def result(self) -> dict[str, object]:
         """Return the sums that the books must show."""
@@ -257,19 +289,31 @@ class Load:
         }
 
 
+def _transmit(lane: Lane, octets: bytes) -> None:
+    # Where nobody listens, ICMP says so of the datagram before. Like one that is lost on the way,
+    # this one is sent again later.
+    with suppress(ConnectionRefusedError, BlockingIOError):
+        lane.socket.send(octets)
+
+
+def parser() -> argparse.ArgumentParser:
+    """Return the command line."""
+    made = argparse.ArgumentParser(description=__doc__)
+    made.add_argument("--host", default="127.0.0.1")
+    made.add_argument("--port", type=int, required=True)
+    made.add_argument("--secret", required=True)
+    made.add_argument("--nas", default="load")
+    made.add_argument("--sessions", type=int, default=1000)
+    made.add_argument("--first", type=int, default=0)
+    made.add_argument("--seconds", type=float, default=10)
+    made.add_argument("--sockets", type=int, default=4)
+    made.add_argument("--window", type=int, default=64, help="outstanding requests a socket")
+    return made
+
+
 def main() -> None:
     """Run from the command line; print the result as one line of JSON."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--host", default="127.0.0.1")
-    parser.add_argument("--port", type=int, required=True)
-    parser.add_argument("--secret", required=True)
-    parser.add_argument("--nas", default="load")
-    parser.add_argument("--sessions", type=int, default=1000)
-    parser.add_argument("--first", type=int, default=0)
-    parser.add_argument("--seconds", type=float, default=10)
-    parser.add_argument("--sockets", type=int, default=4)
-    parser.add_argument("--window", type=int, default=64, help="outstanding requests a socket")
-    arguments = parser.parse_args()
+    arguments = parser().parse_args()
     load = Load(arguments)
     opening = load.open_all()
     full = load.run(arguments.seconds, 0)

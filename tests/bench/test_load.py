@@ -1,0 +1,84 @@
+"""The load generator: it counts nothing that was not answered, and waits for whoever is away."""
+
+import socket
+import threading
+import time
+from collections.abc import Generator
+from contextlib import contextmanager, suppress
+
+import pytest
+
+from bench import load
+from bench.load import Load, parser
+from radius.packet import accounting_response
+from tests.support.ports import free_port
+
+SECRET = b"of-the-load"
+SESSIONS = 6
+
+
+@pytest.fixture
+def port(monkeypatch: pytest.MonkeyPatch) -> int:
+    """Where nobody listens. Requests are sent again soon."""
+    monkeypatch.setattr(load, "RETRANSMIT_S", 0.05)
+    return free_port(socket.SOCK_DGRAM)
+
+
+@contextmanager
+def opening(port: int) -> Generator[Load]:
+    """A load that opens its sessions, and has ended when this does."""
+    words = ("--port", str(port), "--secret", SECRET.decode(), "--sessions", str(SESSIONS))
+    driven = Load(parser().parse_args([*words, "--sockets", "1", "--window", "2"]))
+    thread = threading.Thread(target=driven.open_all, daemon=True)
+    thread.start()
+    try:
+        yield driven
+        thread.join(5)
+        assert not thread.is_alive()
+    finally:
+        driven.close()
+
+
+@contextmanager
+def listening(port: int) -> Generator[socket.socket]:
+    """The server's socket."""
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as server:
+        server.settimeout(0.2)
+        server.bind(("127.0.0.1", port))
+        yield server
+
+
+def answer(server: socket.socket, *, secret: bytes = SECRET, times: int = 1) -> None:
+    """Answer the next request, if there is one, now and again a moment later."""
+    with suppress(TimeoutError):
+        request, peer = server.recvfrom(4096)
+        for _ in range(times):
+            server.sendto(accounting_response(request[1], request[4:20], (), secret), peer)
+            time.sleep(0.005)
+
+
+def test_it_sends_again_until_somebody_listens_and_answers(port: int) -> None:
+    """The host says that nobody listens; then somebody does, and is silent; then he answers."""
+    with opening(port) as driven:
+        time.sleep(0.2)
+        with listening(port) as silent:
+            silent.recvfrom(4096)
+        with listening(port) as server:
+            assert driven.acknowledged == 0
+            while driven.acknowledged < SESSIONS:
+                answer(server)
+    assert driven.acknowledged == SESSIONS
+    assert driven.retransmitted > 0
+
+
+def test_only_an_answer_to_the_request_counts(port: int) -> None:
+    """Not one with another secret; nor a second one, when the identifier is in use again."""
+    with listening(port) as server, opening(port) as driven:
+        for _ in range(4):
+            answer(server, secret=b"of-somebody-else")
+        assert driven.acknowledged == 0
+        for answered in range(1, SESSIONS):
+            answer(server, times=3)
+            assert driven.acknowledged <= answered
+        while driven.acknowledged < SESSIONS:
+            answer(server)
