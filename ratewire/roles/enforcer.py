@@ -2,12 +2,16 @@
 
 import asyncio
 
+import structlog
+
 from ratewire.enforcement.enforcer import Enforcer
 from ratewire.pipeline.raters import Raters
 from ratewire.roles.follow import NasFollower, Pulse
 from ratewire.sweeper import Sweeper
 from ratewire.telemetry import Telemetry
 from ratewire.wiring import System, now_ms
+
+_log = structlog.get_logger(__name__)
 
 
 async def run(system: System, stop: asyncio.Event, slot: int) -> None:
@@ -25,6 +29,7 @@ async def run(system: System, stop: asyncio.Event, slot: int) -> None:
         system.housekeeping, sweeper, lambda: follower.directory, telemetry, clock_ms=now_ms
     )
     await follower.begin(stop)
+    _log.info("enforcing", slot=slot)
     sweeps, jobs = system.notices(), system.notices()
     try:
         async with asyncio.TaskGroup() as tasks:

@@ -39,10 +39,13 @@ async def _settler(system: System, stop: asyncio.Event, telemetry: Telemetry) ->
     outage = Outage("the settlement's database")
     while not stop.is_set():
         try:
-            return await system.settler(lambda seconds: telemetry.stage("settle", seconds))
+            settler = await system.settler(lambda seconds: telemetry.stage("settle", seconds))
         except DatabaseUnavailable as error:
             outage.failed(error)
             await pause(stop, 1.0)
+        else:
+            outage.works()
+            return settler
     return None
 
 

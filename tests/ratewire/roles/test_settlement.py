@@ -4,6 +4,7 @@ import asyncio
 from pathlib import Path
 
 import pytest
+from structlog.testing import capture_logs
 
 from balances.connection import Connection
 from balances.messages import Position
@@ -91,19 +92,22 @@ async def test_it_waits_for_the_database(
     await provider.told(START)
     async with apart(system, tmp_path) as (second, store, database):
         await store.open()
-        async with running(lambda stop: settlement.run(second, stop)):
-            for sequence in (1, 2):
-                await asyncio.sleep(0.2)
-                assert await settled(system) == Position(1, sequence - 1)
+        with capture_logs() as lines:
+            async with running(lambda stop: settlement.run(second, stop)):
+                for sequence in (1, 2):
+                    await asyncio.sleep(0.2)
+                    assert await settled(system) == Position(1, sequence - 1)
+                    await database.open()
+
+                    async def caught_up(expected: int = sequence) -> bool:
+                        return await settled(system) == Position(1, expected)
+
+                    await eventually(caught_up)
+                    await database.close()
+                    await provider.told(START, session=f"s{sequence + 1}")
                 await database.open()
-
-                async def caught_up(expected: int = sequence) -> bool:
-                    return await settled(system) == Position(1, expected)
-
-                await eventually(caught_up)
-                await database.close()
-                await provider.told(START, session=f"s{sequence + 1}")
-            await database.open()
+    told = [line["event"] for line in lines if line.get("what") == "the settlement's database"]
+    assert told == ["failing", "works again"]
 
 
 async def test_without_a_database_it_can_still_be_told_to_stop(
