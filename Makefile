@@ -5,7 +5,7 @@ PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check
 RUN := $(BIN)/ratewire
 
 .DEFAULT_GOAL := help
-.PHONY: help install run test check bench bench-freeradius lock clean
+.PHONY: help install run test sim fuzz check bench bench-freeradius lock clean
 
 help:  ## Show these targets
 	@awk -F':.*## ' '/^[a-z-]+:.*## /{printf "  make %-17s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -21,6 +21,10 @@ test: .venv/.test  ## Run the tests, on real Valkey and Postgres
 
 sim: .venv/.test  ## Simulated worlds by seed, until one breaks (tests/simulation/README.md)
 	@$(BIN)/python -m tests.simulation $(ARGS)
+
+fuzz: .venv/.test  ## Hostile datagrams on the decoder, then on a running system (tests/fuzz/README.md)
+	@$(BIN)/python -m tests.fuzz engine --seconds 1200 $(ARGS)
+	@$(BIN)/python -m tests.fuzz listener --seconds 300 $(ARGS)
 
 check: .venv/.check  ## Lint, types, import rules
 	@$(BIN)/ruff check --quiet .
