@@ -39,6 +39,10 @@ _PAUSE_S: Final = 0.2
 #: How long to wait for the next entry; well below the store client's timeout.
 _WAIT_MS: Final = 1000
 
+#: A batch that takes longer waits for something, and it is told. Its statements may wait for much
+#: longer before they fail. More than any batch takes, and than the store may.
+_PATIENCE_S: Final = 5.0
+
 _DATABASE_ERRORS: Final = (
     OSError,
     asyncpg.PostgresError,
@@ -229,7 +233,7 @@ class Settler:
         failures = 0
         while not stop.is_set():
             try:
-                settled = await self.settle_once(self._batch_entries, _WAIT_MS)
+                settled = await self._settle_watched()
             except SettlementStopped as error:
                 self._note(Condition.STOPPED, str(error))
                 await _pause(stop, _STOPPED_S)
@@ -244,6 +248,19 @@ class Settler:
                 self._note(Condition.SETTLING, None)
                 if 0 < settled < self._batch_entries:
                     await _pause(stop, _PAUSE_S)
+
+    async def _settle_watched(self) -> int:
+        """Settle the next batch; note when it has to wait for the database for long."""
+        trouble = (
+            f"the database has not answered for {_PATIENCE_S:g} s: it stands still, or something"
+            " holds settlement, as a reconciliation does"
+        )
+        loop = asyncio.get_running_loop()
+        timer = loop.call_later(_PATIENCE_S, self._note, Condition.WAITING, trouble)
+        try:
+            return await self.settle_once(self._batch_entries, _WAIT_MS)
+        finally:
+            timer.cancel()
 
     def _note(self, condition: Condition, trouble: str | None) -> None:
         """Take note of how it is, and tell when that has changed."""

@@ -7,6 +7,7 @@ import sys
 from collections.abc import Callable
 
 import pytest
+from structlog.testing import capture_logs
 
 from balances.errors import StoreUnavailable
 from balances.messages import Position, StreamEntry
@@ -292,6 +293,31 @@ async def test_running_on_when_connections_to_postgres_are_lost(
             await asyncio.sleep(0.01)
     halt.set()
     await running
+    await assert_settled_once(conn, charged=worker.charged, records=records)
+
+
+async def test_a_database_that_lets_it_wait_is_told(
+    settler: Settler, worker: Worker, conn: Connection, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It may hang for a minute before a statement fails; and what holds settlement is no error."""
+    monkeypatch.setattr(consumer, "_PATIENCE_S", 0.1)
+    monkeypatch.setattr(consumer, "_WAIT_MS", 20)
+    halt = asyncio.Event()
+    with capture_logs() as lines:
+        running = asyncio.create_task(settler.run(halt))
+        records = await feed(worker, 1)
+        await until(lambda: settler.counts.entries == 1)
+        async with conn.transaction():
+            await position.hold(conn, 0)
+            records += await feed(worker, 1, first=2)
+            await until(lambda: settler.condition is Condition.WAITING)
+            assert settler.trouble is not None
+            assert "has not answered" in settler.trouble
+        await until(lambda: settler.condition is Condition.SETTLING)
+        halt.set()
+        await running
+    told = [line["event"] for line in lines]
+    assert told[-2:] == ["settlement waits", "settlement runs"]
     await assert_settled_once(conn, charged=worker.charged, records=records)
 
 
