@@ -5,7 +5,7 @@ PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check
 RUN := $(BIN)/ratewire
 
 .DEFAULT_GOAL := help
-.PHONY: help install run test sim fuzz check bench bench-freeradius lock clean
+.PHONY: help install run test sim fuzz check bench bench-freeradius faults lock clean
 
 help:  ## Show these targets
 	@awk -F':.*## ' '/^[a-z-]+:.*## /{printf "  make %-17s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -37,6 +37,9 @@ bench: .venv/.test  ## Measure the main job; prints JSON (bench/README.md says h
 
 bench-freeradius: .venv/.test  ## The same load on FreeRADIUS + PostgreSQL, where installed; the ratio
 	@$(BIN)/python -m bench.freeradius_ratio $(ARGS)
+
+faults: .venv/.test  ## Kill, stop, slow and fill the real parts under load; compare the books (5 minutes)
+	@$(BIN)/python -m bench.faults $(ARGS)
 
 lock: .venv/.check  ## Renew requirements/*.txt from pyproject.toml
 	@$(PIP) uv

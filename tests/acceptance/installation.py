@@ -92,7 +92,14 @@ class Installation:
     def start(self, **environment: str) -> "Serving":
         """Start `ratewire serve`, with more in its environment if given."""
         self._runs += 1
-        return Serving(self, self._directory / f"serve-{self._runs}.log", environment)
+        return Serving(self, self._log(self._runs), environment)
+
+    def logs(self) -> list[Path]:
+        """The logs of all runs so far."""
+        return [self._log(run + 1) for run in range(self._runs)]
+
+    def _log(self, run: int) -> Path:
+        return self._directory / f"serve-{run}.log"
 
     def servers(self) -> dict[str, int]:
         """The pids of the embedded servers that run: "valkey", "postgres"."""
