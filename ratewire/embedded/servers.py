@@ -35,6 +35,8 @@ START_LOCK_SECONDS = lifecycle.LOADING_SECONDS
 # one uses them next, and stops them in the end.
 LEAVE_LOCK_SECONDS = lifecycle.STOP_SECONDS + 10
 DEFAULT_MEMORY_MB = 512
+# Lines of its log that are told of a server that has ended: why it did, if it knew.
+LAST_WORDS = 5
 
 
 class ServerStatus(msgspec.Struct, frozen=True):
@@ -179,7 +181,11 @@ class EmbeddedServers:
             if not dead:
                 return ()
             for server in dead:
-                logger.error("embedded %s is not running: starting it again", server.name)
+                logger.error(
+                    "embedded %s is not running: starting it again; its log ends:\n%s",
+                    server.name,
+                    "\n".join(server.log_tail().splitlines()[-LAST_WORDS:]),
+                )
             with await _lock_start(self._place):
                 await self._start(dead)
         return tuple(server.name for server in dead)

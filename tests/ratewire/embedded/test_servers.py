@@ -6,7 +6,7 @@ import pwd
 import signal
 import socket
 import subprocess
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from pathlib import Path
 
 import asyncpg
@@ -227,6 +227,20 @@ async def until_dead(before: dict[str, int | None]) -> None:
     async with asyncio.timeout(30):
         while any(identify(pid) for pid in before.values() if pid is not None):
             await asyncio.sleep(0.01)
+
+
+async def test_the_last_words_of_a_server_that_ended_are_told(
+    home: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Such as that its disk is full."""
+    async with EmbeddedServers.use(home / "var", want_database=False) as servers:
+        before = pids(home / "var")
+        with suppress(asyncio.IncompleteReadError):
+            await valkey_command(servers.store_url, "SHUTDOWN")
+        await until_dead(before)
+        assert await servers.ensure_running() == ("valkey",)
+    [told] = [line for line in caplog.messages if "is not running" in line]
+    assert "ready to exit" in told
 
 
 async def test_one_of_two_users_restarts_and_the_other_adopts(home: Path) -> None:
