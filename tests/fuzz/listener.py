@@ -22,9 +22,10 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from bench.load import USER
 from billing.database import Connection
+from billing.review.listings import ParkedEntry, parked
 from ratewire.wiring import System
 from tests.acceptance.books import Books, Epoch, Money
-from tests.acceptance.installation import HOST, Installation, Serving
+from tests.acceptance.installation import HOST, Installation, Serving, eventually
 from tests.fuzz.barrage import NETWORK, SECRET, VICTIM, Order, Sent, fire
 from tests.support.servers import server_directory
 
@@ -34,6 +35,8 @@ _SOCKETS, _WINDOW = 2, 8
 
 #: What each process may grow by while nothing but refused datagrams comes beside its work.
 GROWTH_MB = 8
+#: Each reason is told of once a minute at the most, by each listener, so no flood fills a disk.
+MAX_LOG_LINES = 1_000
 #: Tables to which only what is taken, and settled, adds rows.
 _TABLES = (
     *("customer_billing_accounts", "subscribers", "accounting_sessions", "usage_records"),
@@ -62,6 +65,14 @@ class FuzzBooks(Books):
 
         return self._with_connection(work)
 
+    def parked(self) -> list[ParkedEntry]:
+        """What settlement could not book."""
+
+        async def work(_: System, conn: Connection) -> list[ParkedEntry]:
+            return await parked(conn)
+
+        return self._with_connection(work)
+
 
 class Stage(msgspec.Struct, frozen=True):
     """What one stage has shown."""
@@ -87,6 +98,9 @@ class Told(msgspec.Struct, frozen=True):
     """By process: resident memory of its own after each stage."""
     reasons: dict[str, int]
     """How many were dropped, by reason."""
+    events: dict[str, int]
+    """What the listeners have made of the records that they took."""
+    log_lines: int
 
 
 class Siege:
@@ -122,6 +136,8 @@ class Siege:
             firing = pool.submit(fire, order)
             load = self._load(seconds)
             sent = firing.result()
+        eventually(lambda: self._books.reconcile().unsettled_entries == 0)
+        assert not (parked := self._books.parked()), parked
         self._books.settle()
         # Starts are not reports, and add nothing.
         reports = self._check_accounts(load)
@@ -157,12 +173,12 @@ class Siege:
             load["full"]["retransmitted"] + load["half"]["retransmitted"],
         )
 
-    def reasons(self) -> dict[str, int]:
-        """How many datagrams were dropped so far, by reason."""
+    def told(self, prefix: str) -> dict[str, int]:
+        """The counts so far whose names begin like that."""
         return {
-            outcome.removeprefix("dropped_"): n
-            for outcome, n in self._counts.items()
-            if outcome.startswith("dropped_") and n
+            name.removeprefix(prefix): n
+            for name, n in sorted(self._counts.items())
+            if name.startswith(prefix) and n
         }
 
     def _load(self, seconds: float) -> dict[str, Any]:
@@ -210,19 +226,19 @@ class Siege:
         return sum(len(epoch.charges) for epoch in epochs)
 
     def _counted(self) -> Counter[str]:
-        """How many datagrams of the accounting port came to what, as /metrics tells."""
+        """What became of the accounting port's datagrams, and of records, as /metrics tells."""
         time.sleep(1.5)  # the processes bring their counts every second
         with urllib.request.urlopen(self._installation.url("/metrics"), timeout=10) as response:
             text: str = response.read().decode()
-        return Counter(
-            {
-                sample.labels["outcome"]: int(sample.value)
-                for family in text_string_to_metric_families(text)
-                for sample in family.samples
-                if sample.name == "ratewire_radius_datagrams_total"
-                and sample.labels["port"] == "acct"
-            }
-        )
+        found = Counter[str]()
+        for family in text_string_to_metric_families(text):
+            for sample in family.samples:
+                labels, value = sample.labels, int(sample.value)
+                if sample.name == "ratewire_radius_datagrams_total" and labels["port"] == "acct":
+                    found[labels["outcome"]] = value
+                elif sample.name == "ratewire_events_total" and labels["role"] == "listener":
+                    found[f"event {labels['event']}"] = value
+        return found
 
 
 #: The share of each stage in the time of all, and whether what comes has to be taken, too.
@@ -243,15 +259,17 @@ def run(
         found: list[Stage] = []
         memory: list[dict[str, float]] = []
         for number, (share, harmful) in enumerate(stages):
-            part = max(2.0, seconds * share / 1.5)
+            part = max(1.0, seconds * share / 1.5)
             found.append(siege.stage(seed + number, part, rate, harmful=harmful))
             memory.append(_memory(serving))
-        reasons = siege.reasons()
+        lines = len(serving.log().splitlines())
+        assert lines < MAX_LOG_LINES, serving.log()[-10_000:]
+        reasons, events = siege.told("dropped_"), siege.told("event ")
     told = {name: [each.get(name, 0.0) for each in memory] for name in memory[-1]}
     if stages == STAGES:
         for name, (warm, refused, _) in told.items():
             assert refused - warm < GROWTH_MB, f"{name} grew from {warm} to {refused} MB"
-    return Told(found, told, reasons)
+    return Told(found, told, reasons, events, lines)
 
 
 @contextmanager

@@ -86,8 +86,8 @@ def test_a_running_system_serves_on_under_hostile_datagrams() -> None:
     stages = (listener.REFUSED, listener.HARMFUL)
     refused, harmful = listener.run(1, 4, 5_000, sessions=10, stages=stages).stages
     assert min(refused.records, harmful.records) > 100
-    assert refused.sent.datagrams > 5_000
-    assert harmful.sent.records > 500
+    assert refused.sent.datagrams > 3_000
+    assert harmful.sent.records > 300
 
 
 @pytest.mark.skipif(not coverage.is_available(), reason=coverage.MISSING)
