@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import os
 import subprocess
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
 import msgspec
@@ -20,6 +20,7 @@ POLL_SECONDS = 0.02
 
 # proc_pid_stat(5), counted from the field after the command name, which is the third.
 _STAT_STATE = 0
+_STAT_SESSION = 6 - 3
 _STAT_STARTTIME = 22 - 3
 
 
@@ -62,6 +63,7 @@ class ProcessIdentity(msgspec.Struct, frozen=True):
 class _Status(msgspec.Struct, frozen=True):
     start_ticks: int
     has_ended: bool
+    session: int
 
 
 def identify(pid: int) -> ProcessIdentity | None:
@@ -80,6 +82,19 @@ def has_entry(pid: int) -> bool:
     return _read_status(pid) is not None
 
 
+def session_leaders() -> Iterator[int]:
+    """The pids of all processes that lead a session, as those of `start_detached` do.
+
+    What they fork does not.
+    """
+    for entry in Path("/proc").iterdir():
+        if entry.name.isdigit():
+            pid = int(entry.name)
+            status = _read_status(pid)
+            if status is not None and status.session == pid:
+                yield pid
+
+
 def _read_status(pid: int) -> _Status | None:
     try:
         text = Path(f"/proc/{pid}/stat").read_text(encoding="utf-8", errors="replace")
@@ -88,7 +103,9 @@ def _read_status(pid: int) -> _Status | None:
     # The command name stands in parentheses and may itself hold any character.
     fields = text.rpartition(")")[2].split()
     return _Status(
-        start_ticks=int(fields[_STAT_STARTTIME]), has_ended=fields[_STAT_STATE] in ("Z", "X")
+        start_ticks=int(fields[_STAT_STARTTIME]),
+        has_ended=fields[_STAT_STATE] in ("Z", "X"),
+        session=int(fields[_STAT_SESSION]),
     )
 
 

@@ -19,6 +19,7 @@ from ratewire.embedded.process import (
     command_line,
     effective_uid,
     identify,
+    session_leaders,
 )
 from ratewire.embedded.programs import Programs
 
@@ -104,11 +105,20 @@ class Server(ABC):
     def find(self) -> ProcessIdentity | None:
         """Its running process, whoever started it; None when there is none.
 
-        The recorded pid counts only if the process is the servers' user's, is this program and
-        was started with this data directory: pids are used again after a crash or a reboot.
+        One that was started on a full disk could not record its pid: it is looked for among all
+        processes.
         """
-        pid = self.recorded_pid()
-        identity = None if pid is None else identify(pid)
+        recorded = self.recorded_pid()
+        found = None if recorded is None else self._as_ours(recorded)
+        return found or next(filter(None, map(self._as_ours, session_leaders())), None)
+
+    def _as_ours(self, pid: int) -> ProcessIdentity | None:
+        """The process with a pid, if it is this server.
+
+        It is if it is the servers' user's, is this program and was started with this data
+        directory: pids are used again after a crash or a reboot.
+        """
+        identity = identify(pid)
         if identity is None or effective_uid(identity.pid) != self.place.user.uid:
             return None
         words = command_line(identity.pid)

@@ -15,6 +15,7 @@ from ratewire.embedded.process import (
     effective_uid,
     has_entry,
     identify,
+    session_leaders,
     start_detached,
 )
 from ratewire.embedded.server_user import ServerUser
@@ -82,6 +83,7 @@ def test_an_ended_process_is_not_alive_before_it_is_reaped() -> None:
 async def test_a_detached_process_is_signalled_and_reaped() -> None:
     process = start(["/bin/sleep", "60"])
     assert process.is_alive()
+    assert process.pid in set(session_leaders())
     assert not await process.wait_until_gone(0.05)
     assert process.signal(signal.SIGTERM)
     assert await process.wait_until_gone(30)

@@ -27,7 +27,12 @@ def valkey(place: Place) -> Valkey:
 
 @contextmanager
 def pretender(
-    server: Valkey, name: str, argument: str, user: ServerUser | None = None
+    server: Valkey,
+    name: str,
+    argument: str,
+    user: ServerUser | None = None,
+    *,
+    leads_session: bool = True,
 ) -> Generator[int]:
     """A living process with a command line of choice whose pid is in the server's pid file."""
     user = user or server.place.user
@@ -35,7 +40,8 @@ def pretender(
         # `sh -c SCRIPT NAME`: the shell's $0 and arguments are in its command line, as given.
         [name, "-c", "sleep 60; exit", argument],
         executable="/bin/sh",
-        start_new_session=True,
+        start_new_session=leads_session,
+        process_group=None if leads_session else 0,
         user=user.uid if os.geteuid() == 0 else None,
     )
     server.pid_file.write_text(f"{process.pid}\n")
@@ -67,6 +73,22 @@ def test_a_process_of_another_user_is_not(valkey: Valkey) -> None:
     """The servers' user writes the pid file: it must not be able to point root at anything else."""
     other = ServerUser(12345, 12345)
     with pretender(valkey, "/any/where/valkey-server", str(valkey.data_directory), other):
+        assert valkey.find() is None
+
+
+@pytest.mark.parametrize("recorded", ["", "1\n"])
+def test_one_that_could_not_record_its_pid_is_found(valkey: Valkey, recorded: str) -> None:
+    """The disk was full when it started. It must be stopped, and not started once more."""
+    with pretender(valkey, "/any/where/valkey-server", str(valkey.data_directory)) as pid:
+        valkey.pid_file.write_text(recorded)
+        assert valkey.find() == identify(pid)
+
+
+def test_what_a_server_has_forked_is_not_the_server(valkey: Valkey) -> None:
+    """It lives on for a moment when the server was killed, and answers nobody."""
+    name, data = "/any/where/valkey-server", str(valkey.data_directory)
+    with pretender(valkey, name, data, leads_session=False):
+        valkey.pid_file.unlink()
         assert valkey.find() is None
 
 
