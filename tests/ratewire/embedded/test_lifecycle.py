@@ -10,7 +10,8 @@ from pathlib import Path
 import asyncpg
 import pytest
 
-from ratewire.embedded import lifecycle, server
+from ratewire.embedded import lifecycle
+from ratewire.embedded import server as server_module
 from ratewire.embedded.errors import ServerStartError
 from ratewire.embedded.lifecycle import Waited, start_or_adopt, stop, wait_until_ready
 from ratewire.embedded.locks import FileLock
@@ -71,7 +72,7 @@ async def test_no_second_server_starts_while_the_first_cannot_be_recognised(
     """Its pid is not recorded, and this system hides the processes of others."""
     started = await start_or_adopt(valkey, programs)
     valkey.pid_file.unlink()
-    monkeypatch.setattr(server, "session_leaders", tuple)
+    monkeypatch.setattr(server_module, "session_leaders", tuple)
     monkeypatch.setattr(lifecycle, "LEFTOVER_SECONDS", 0.1)
     with pytest.raises(ServerStartError, match="still hold"):
         await start_or_adopt(valkey, programs)
@@ -82,7 +83,7 @@ async def test_no_second_server_starts_while_the_first_cannot_be_recognised(
 async def test_a_server_that_has_not_recorded_its_pid_is_adopted_and_stopped(
     valkey: Valkey, programs: Programs
 ) -> None:
-    """Its starter was killed and it has not come to it yet; or it cannot, since the disk is full."""
+    """It has not come to it yet; or it cannot, since the disk is full."""
     started = await start_or_adopt(valkey, programs)
     valkey.pid_file.unlink()
     adopted = await start_or_adopt(valkey, programs)
