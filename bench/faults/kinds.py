@@ -125,6 +125,23 @@ def _store_stopped(*, journal: bool) -> Kind:
     )
 
 
+def _store_disk_full(*, journal: bool) -> Kind:
+    """Valkey ends when it cannot write, and is started again and again until it can.
+
+    In between it answers for moments, and the grace of the journal may begin anew.
+    """
+    return Kind(
+        "store-disk-full" if journal else "store-disk-full-no-journal",
+        _fill_disk,
+        begins=[_FAILS, Line("embedded valkey is not running: starting it again")],
+        ends=[_again("valkey"), _WORKS],
+        silence_s=FULL_S + 10,
+        resumes_s=15,
+        journal=journal,
+        small="valkey",
+    )
+
+
 KINDS: Sequence[Kind] = (
     Kind(
         "listener-killed",
@@ -206,25 +223,8 @@ KINDS: Sequence[Kind] = (
         silence_s=1,
         resumes_s=6,
     ),
-    Kind(
-        "store-disk-full",
-        _fill_disk,
-        begins=[_FAILS],
-        ends=[_again("valkey"), _REPLAYED],
-        silence_s=GRACE_S + 2 * _AGAIN_S,
-        resumes_s=15,
-        small="valkey",
-    ),
-    Kind(
-        "store-disk-full-no-journal",
-        _fill_disk,
-        begins=[_FAILS],
-        ends=[_again("valkey"), _WORKS],
-        silence_s=FULL_S + 10,
-        resumes_s=15,
-        journal=False,
-        small="valkey",
-    ),
+    _store_disk_full(journal=True),
+    _store_disk_full(journal=False),
     Kind(
         "postgres-disk-full",
         _fill_disk,

@@ -60,13 +60,13 @@ class Scene:
         self.disk = disk
         self._more = True
         self._failure: Exception | None = None
-        load.open_all()
         self.watch = Watch(load)
         self._driving = threading.Thread(target=self._drive, daemon=True)
         self._driving.start()
 
     def _drive(self) -> None:
         try:
+            self.load.open_all()
             self.load.report_while(lambda: self._more, self.rate)
         except Exception as error:  # noqa: BLE001 - `quieten` raises it
             self._failure = error
