@@ -7,6 +7,7 @@ from typing import Any, Final
 from bench.faults.disk import NoDisk
 from bench.faults.kinds import Kind
 from bench.faults.scene import Line, Scene, under_load
+from bench.faults.watch import RATE_S
 from ratewire.embedded.errors import EmbeddedServersError
 from tests.acceptance.installation import eventually
 
@@ -48,7 +49,7 @@ def _run(kind: Kind, scene: Scene) -> dict[str, Any]:
         kind.inflict(scene)
         over = time.monotonic()
         full = eventually(lambda o=over: watch.full_rate(o, scene.rate), seconds=PATIENCE_S)
-        silent, answering = watch.longest_silence(at, full)
+        silent, answering = watch.longest_silence(at, full + RATE_S)
         silences.append(answering - silent)
         answered.append(max(0.0, answering - over))
         resumed.append(full - over)
