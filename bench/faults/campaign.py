@@ -51,7 +51,7 @@ def _run(kind: Kind, scene: Scene) -> dict[str, Any]:
         full = eventually(lambda o=over: watch.full_rate(o, scene.rate), seconds=PATIENCE_S)
         silent, answering = watch.longest_silence(at, full + RATE_S)
         silences.append(answering - silent)
-        answered.append(max(0.0, answering - over))
+        answered.append(max(0.0, answering - max(silent, over)))
         resumed.append(full - over)
         wrong += _unsaid(kind, scene, wall)
         time.sleep(STEADY_S)
