@@ -69,7 +69,7 @@ SET closed_at = ended.closed_at, close_reason = ended.close_reason,
     terminate_cause = ended.terminate_cause, last_event_at = ended.last_event_at,
     seconds = ended.seconds, octets_in = ended.octets_in, octets_out = ended.octets_out,
     charged_micros = ended.charged_micros
-FROM unnest($1::uuid[], $2::timestamptz[], $3::text[], $4::integer[], $5::timestamptz[],
+FROM unnest($1::uuid[], $2::timestamptz[], $3::text[], $4::bigint[], $5::timestamptz[],
         $6::bigint[], $7::numeric[], $8::numeric[], $9::bigint[])
     AS ended (session_uid, closed_at, close_reason, terminate_cause, last_event_at, seconds,
         octets_in, octets_out, charged_micros)

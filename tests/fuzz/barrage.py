@@ -16,11 +16,6 @@ NETWORK, UNKNOWN = "127.10", "127.99"
 #: A subscriber of whom the hostile network may report what it likes.
 VICTIM = "victim@isp.example"
 
-TERMINATE_CAUSE = 49
-#: Known, and to be mended: settlement parks the end of a session with such an Acct-Terminate-Cause,
-#: since accounting_sessions.terminate_cause has 31 bits.
-_CANNOT_SETTLE = (2**31).to_bytes(4)
-
 _PORTS = range(3)
 _BURST_S = 0.01
 
@@ -60,7 +55,7 @@ def fire(order: Order) -> Sent:
                 datagram = mutator.next()
                 record = _record(datagram)
                 if record is not None:
-                    if not order.harmful or record.get(TERMINATE_CAUSE, b"") >= _CANNOT_SETTLE:
+                    if not order.harmful:
                         continue
                     records += 1
                 sent += 1

@@ -1,5 +1,6 @@
 """What a batch becomes in Postgres: postings, usage records, sessions, notes."""
 
+import gc
 from datetime import timedelta
 
 import msgspec
@@ -90,6 +91,32 @@ async def test_a_session_that_opens_and_ends_in_one_batch(conn: Connection) -> N
     assert await rows(
         conn, "SELECT base_octets_in, octets_in, close_reason FROM accounting_sessions"
     ) == [(2**64 - 1, 1000, "stop")]
+
+
+async def test_an_end_with_the_greatest_terminate_cause_is_written(conn: Connection) -> None:
+    cause = 2**32 - 1
+    ended = msgspec.structs.replace(closed(1), terminate_cause=cause)
+    assert (await settle_items(conn, opened(1), ended)).parked == 0
+    assert await rows(conn, "SELECT terminate_cause FROM accounting_sessions") == [(cause,)]
+    await settle_items(conn, msgspec.structs.replace(ended, total_micros=30))
+    assert await rows(conn, "SELECT charged_micros FROM accounting_sessions") == [(30,)]
+
+
+async def test_a_batch_leaves_no_data_behind_for_the_garbage_collector(conn: Connection) -> None:
+    """It looks seldom: what COPY was given must be gone with the batch."""
+    await settle_items(conn, used(1))
+    gc.collect()
+    gc.disable()
+    try:
+        for number in range(2, 22):
+            await settle_items(conn, used(number))
+        classes = [each for each in gc.get_objects() if isinstance(each, type)]
+        before = len(classes)
+        del classes
+        gc.collect()
+        assert sum(isinstance(each, type) for each in gc.get_objects()) == before
+    finally:
+        gc.enable()
 
 
 async def test_the_end_of_an_unknown_session_is_parked(conn: Connection) -> None:
