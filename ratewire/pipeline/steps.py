@@ -138,15 +138,11 @@ class Rater:
                     if not findings:
                         return Unclear()
                     break
-                if not _pays(found, progress):
-                    again = None
-                    if found.subscriber is not None:
-                        again = begins_another(progress.meter, report_of(record))
-                    if again is None and folded.finding not in _BEGINS:
-                        loose.append(unrated(record, "other_user", now_ms))
-                        findings.append("unrated_other_user")
-                        continue
-                    folded = again or folded
+                folded = _under_another_name(folded, record, progress, found)
+                if folded is None:
+                    loose.append(unrated(record, "other_user", now_ms))
+                    findings.append("unrated_other_user")
+                    continue
             if folded.finding in _BEGINS:
                 if progress is not None and not self._may_restart(progress, now_ms):
                     break
@@ -348,10 +344,21 @@ def _is_of_another(record: AccountingRecord, progress: Progress) -> bool:
     return bool(record.user_name) and record.user_name != progress.state.username
 
 
-def _pays(found: Found, progress: Progress) -> bool:
-    """Whether the user that was looked up is the session's account's: another spelling, say."""
+def _under_another_name(
+    folded: Fold, record: AccountingRecord, progress: Progress, found: Found
+) -> Fold | None:
+    """Return what a record under another name than its session's does; None if nothing.
+
+    A user of the same account is the same (another spelling, say); one of another account may begin
+    an epoch of its own.
+    """
     subscriber = found.subscriber
-    return subscriber is not None and subscriber.account == progress.account.account
+    if subscriber is not None and subscriber.account == progress.account.account:
+        return folded
+    again = None
+    if subscriber is not None:
+        again = begins_another(progress.meter, report_of(record))
+    return folded if again is None and folded.finding in _BEGINS else again
 
 
 def unrated(record: AccountingRecord, reason: str, now_ms: int) -> bytes:
