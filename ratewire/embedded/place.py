@@ -117,7 +117,7 @@ class Place(msgspec.Struct, frozen=True):
         Only under the start lock. Raises EmbeddedServersError when the copy is of no use either.
         """
         if self.user.is_self or programs.usable_by(self.user):
-            return programs
+            return _require_shell_path(programs)
         copied = programs.copied_below(self.programs_directory)
         if not copied.valkey_server.exists():
             closed = self.user.closed_directory_above(programs.postgres)
@@ -127,6 +127,7 @@ class Place(msgspec.Struct, frozen=True):
                 closed,
                 self.programs_directory,
             )
+        _require_shell_path(copied)
         copied = programs.copy_below(self.programs_directory)
         if not copied.usable_by(self.user):
             raise EmbeddedServersError(
@@ -134,6 +135,17 @@ class Place(msgspec.Struct, frozen=True):
                 f"mounted noexec?); set store.url and database.url, or another data.dir"
             )
         return copied
+
+
+def _require_shell_path(programs: Programs) -> Programs:
+    """`programs`, unless initdb, which runs postgres by a shell in double quotes, cannot."""
+    if set(str(programs.postgres_home)) & set('"$`\\'):
+        raise EmbeddedServersError(
+            f'initdb cannot run programs in {programs.postgres_home}: a path with one of " $ ` \\ '
+            f"is not for it; set another data.dir and install elsewhere, or set store.url and "
+            f"database.url"
+        )
+    return programs
 
 
 def suits_a_socket(directory: Path) -> bool:

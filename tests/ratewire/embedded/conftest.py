@@ -29,10 +29,11 @@ def place(home: Path) -> Place:
     return claim_place(home / "var")
 
 
-@pytest.fixture
-def programs() -> Programs:
-    """The programs of the installed wheels."""
-    return find_programs()
+@pytest.fixture(scope="session")
+def programs() -> Iterator[Programs]:
+    """Programs that the servers' user can run: the wheels', or a copy of them."""
+    with server_directory() as path:
+        yield claim_place(path).prepare_programs(find_programs())
 
 
 @pytest.fixture
@@ -42,11 +43,11 @@ def server_user(home: Path) -> ServerUser:
 
 
 @pytest.fixture(scope="session")
-def cluster_template() -> Iterator[Path]:
+def cluster_template(programs: Programs) -> Iterator[Path]:
     """A Postgres data directory as initdb makes it, never started: copying it is faster."""
     with server_directory() as path:
         place = claim_place(path)
-        create_cluster(place.postgres_data, place.user, find_programs())
+        create_cluster(place.postgres_data, place.user, programs)
         yield place.postgres_data
 
 

@@ -285,3 +285,13 @@ def closed_programs(home: Path, programs: Programs) -> Programs:
     closed = programs.copy_below(closed_home(home) / "wheels")
     assert not closed.usable_by(claim_place(home / "var").user)
     return msgspec.structs.replace(closed, version="test")
+
+
+def test_programs_where_no_shell_command_can_name_them_are_refused(
+    place: Place, home: Path, programs: Programs
+) -> None:
+    """initdb runs `"PATH/postgres" -V` by a shell, which would expand the $ of the path."""
+    odd = home / "100% $HOME"
+    copied = msgspec.structs.replace(programs, postgres_home=odd / "pginstall")
+    with pytest.raises(EmbeddedServersError, match=r"cannot run programs in .*100% \$HOME"):
+        Place(data_dir=odd, root=odd, user=place.user).prepare_programs(copied)

@@ -267,10 +267,10 @@ async def test_a_socket_that_was_cleared_away_comes_back_under_its_name(
         assert await valkey_command(url, "PING") == "PONG"
 
 
-async def test_a_long_path_with_spaces_and_more_works(home: Path) -> None:
+async def test_a_long_path_with_spaces_and_more_works(home: Path, programs: Programs) -> None:
     """Sockets are then in a short directory; the data stay where they were wanted."""
     data_dir = home / ("long " * 20) / 'it\'s \u00e4 "clone", with #1 100% $HOME' / "var"
-    async with EmbeddedServers.use(data_dir) as servers:
+    async with EmbeddedServers.use(data_dir, programs=programs) as servers:
         await remember(servers, 1)
         socket_directory = servers.status[0].socket_path.parent
         assert len(str(socket_directory)) < 30
@@ -280,7 +280,7 @@ async def test_a_long_path_with_spaces_and_more_works(home: Path) -> None:
             data_dir.joinpath("valkey").stat().st_uid,
             0o700,
         )
-    async with EmbeddedServers.use(data_dir) as servers:
+    async with EmbeddedServers.use(data_dir, programs=programs) as servers:
         assert servers.status[0].socket_path.parent == socket_directory
         assert await remembered(servers.store_url, servers.database_url) == ("1", [1])
     socket_directory.rmdir()
