@@ -16,8 +16,8 @@ install: .venv/.runtime  ## Make .venv with everything `ratewire` needs
 run: .venv/.runtime  ## See it work: real servers, a simulated NAS fleet, money running out
 	@$(RUN) demo $(ARGS)
 
-test: .venv/.test  ## Run the tests, on real Valkey and Postgres
-	@$(BIN)/python -m pytest $(ARGS)
+test: .venv/.test  ## Run the tests, on real Valkey and Postgres, two files at a time
+	@$(BIN)/python -m pytest -n 2 --dist loadfile $(ARGS)
 
 sim: .venv/.test  ## Simulated worlds by seed, until one breaks (tests/simulation/README.md)
 	@$(BIN)/python -m tests.simulation $(ARGS)
