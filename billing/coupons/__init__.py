@@ -1,0 +1,4 @@
+"""Coupons and promotions: what takes a part off the charges of an account, for how long.
+
+`discount` says what one is and how it is spread over lines (pure).
+"""
