@@ -128,11 +128,12 @@ def cycle_for(
     return Cycle(unit, begun.day, begun.month)
 
 
-class Part(msgspec.Struct, frozen=True, order=True):
-    """Some days of a period of a cycle, and that whole period."""
+class Part(msgspec.Struct, frozen=True):
+    """Some days of a period of a cycle, that whole period, and how long such periods are."""
 
     period: Period
     whole: Period
+    unit: Unit
 
     @property
     def is_whole(self) -> bool:
@@ -164,13 +165,14 @@ class Calendar(msgspec.Struct, frozen=True):
     def part_of(self, day: date) -> Part:
         """Return the part that a day is in: as long as neither period nor cycle changes."""
         number = max(bisect_right(self.changes, day, key=lambda change: change.since) - 1, 0)
-        whole = self.changes[number].cycle.period_of(day)
+        cycle = self.changes[number].cycle
+        whole = cycle.period_of(day)
         begin = self.changes[number].since if number else date.min
         following = number + 1
         end = self.changes[following].since if following < len(self.changes) else date.max
         period = whole.within(begin, end)
         assert period is not None, "it holds the day"
-        return Part(period, whole)
+        return Part(period, whole, cycle.unit)
 
     def parts(self, start: date, end: date) -> Iterator[Part]:
         """Yield the parts of the days from `start` on, before `end`, cut to them, in order."""
@@ -179,7 +181,7 @@ class Calendar(msgspec.Struct, frozen=True):
             part = self.part_of(day)
             cut = part.period.within(start, end)
             assert cut is not None, "it holds the day"
-            yield Part(cut, part.whole)
+            yield Part(cut, part.whole, part.unit)
             day = part.period.end
 
     def changed(self, since: date, cycle: Cycle) -> "Calendar":

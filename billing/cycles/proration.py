@@ -33,23 +33,19 @@ def to_minor_unit(numerator: int, denominator: int, currency: str) -> int:
     return divide(numerator, denominator * unit, Rounding.HALF_UP) * unit
 
 
-def fraction(part: Part, unit: Unit, day_count: DayCount = DayCount.ACTUAL) -> tuple[int, int]:
+def fraction(part: Part, day_count: DayCount = DayCount.ACTUAL) -> tuple[int, int]:
     """Return what share of its whole period a part is, as numerator and denominator in days.
 
     The shares of parts that make up a period sum to one. A week has no fixed days.
     """
-    if day_count is DayCount.ACTUAL or unit is Unit.WEEK:
+    if day_count is DayCount.ACTUAL or part.unit is Unit.WEEK:
         return part.period.days, part.whole.days
     to, since = (_day_of_30(part.whole, day) for day in (part.period.end, part.period.start))
-    return to - since, 30 * unit.months
+    return to - since, 30 * part.unit.months
 
 
 def prorate(
-    price_micros: int,
-    part: Part,
-    unit: Unit,
-    currency: str,
-    day_count: DayCount = DayCount.ACTUAL,
+    price_micros: int, part: Part, currency: str, day_count: DayCount = DayCount.ACTUAL
 ) -> int:
     """Return the price of a part of a period whose whole price is given.
 
@@ -58,7 +54,7 @@ def prorate(
     """
     if part.is_whole:
         return price_micros
-    days, of = fraction(part, unit, day_count)
+    days, of = fraction(part, day_count)
     return to_minor_unit(price_micros * days, of, currency)
 
 

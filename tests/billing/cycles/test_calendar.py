@@ -145,8 +145,9 @@ def test_cycles_begin_with_the_calendar_or_on_the_day_that_billing_did() -> None
 
 def test_a_part_knows_whether_it_is_whole() -> None:
     period = Period(date(2026, 1, 1), date(2026, 2, 1))
-    assert Part(period, period).is_whole
-    assert not Part(Period(date(2026, 1, 1), date(2026, 1, 31)), period).is_whole
+    assert Part(period, period, Unit.MONTH).is_whole
+    begun = Period(date(2026, 1, 1), date(2026, 1, 31))
+    assert not Part(begun, period, Unit.MONTH).is_whole
 
 
 @pytest.mark.parametrize(

@@ -16,19 +16,18 @@ UNITS = st.sampled_from(list(Unit))
 
 def part_of(cycle: Cycle, start: str, end: str) -> Part:
     period = Period(date.fromisoformat(start), date.fromisoformat(end))
-    return Part(period, cycle.period_of(period.start))
+    return Part(period, cycle.period_of(period.start), cycle.unit)
 
 
 @st.composite
-def cut_periods(draw: st.DrawFn) -> tuple[Unit, Period, list[Part]]:
-    """A period of a cycle, and the parts that it is cut into."""
+def cut_periods(draw: st.DrawFn) -> list[Part]:
+    """The parts that a period of a cycle is cut into."""
     unit = draw(UNITS)
     cycle = Cycle(unit, draw(st.integers(1, 7 if unit is Unit.WEEK else 31)))
     whole = cycle.period_of(draw(st.dates(date(2019, 1, 1), date(2040, 1, 1))))
     cuts = draw(st.sets(st.integers(1, whole.days - 1), max_size=5))
     days = [whole.start + timedelta(days=cut) for cut in (0, *sorted(cuts), whole.days)]
-    parts = [Part(Period(a, b), whole) for a, b in pairwise(days)]
-    return unit, whole, parts
+    return [Part(Period(a, b), whole, unit) for a, b in pairwise(days)]
 
 
 MONTH = Cycle(Unit.MONTH)
@@ -58,15 +57,15 @@ MONTH = Cycle(Unit.MONTH)
 def test_a_part_costs_its_days_over_the_whole(
     price: int, part: Part, currency: str, expected: int
 ) -> None:
-    assert prorate(price, part, Unit.MONTH, currency) == expected
+    assert prorate(price, part, currency) == expected
 
 
 def test_the_denominator_is_the_whole_cycle_and_not_what_is_left_of_it() -> None:
     mid = part_of(MONTH, "2026-03-15", "2026-04-01")
-    assert fraction(mid, Unit.MONTH) == (17, 31)
-    assert prorate(31_000_000, mid, Unit.MONTH, "EUR") == 17_000_000
+    assert fraction(mid) == (17, 31)
+    assert prorate(31_000_000, mid, "EUR") == 17_000_000
     year = part_of(Cycle(Unit.YEAR), "2028-03-01", "2029-01-01")
-    assert fraction(year, Unit.YEAR) == (306, 366)
+    assert fraction(year) == (306, 366)
 
 
 @pytest.mark.parametrize(
@@ -81,22 +80,19 @@ def test_the_denominator_is_the_whole_cycle_and_not_what_is_left_of_it() -> None
     ],
 )
 def test_a_month_of_30_days(start: str, end: str, days: int) -> None:
-    assert fraction(part_of(MONTH, start, end), Unit.MONTH, DayCount.FIXED_30) == (days, 30)
+    assert fraction(part_of(MONTH, start, end), DayCount.FIXED_30) == (days, 30)
 
 
 def test_longer_periods_have_30_days_a_month_and_a_week_has_seven() -> None:
     quarter = part_of(Cycle(Unit.QUARTER, 31, 2), "2026-02-28", "2026-05-01")
-    assert fraction(quarter, Unit.QUARTER, DayCount.FIXED_30) == (61, 90)
+    assert fraction(quarter, DayCount.FIXED_30) == (61, 90)
     week = part_of(Cycle(Unit.WEEK), "2026-01-05", "2026-01-08")
-    assert fraction(week, Unit.WEEK, DayCount.FIXED_30) == (3, 7)
+    assert fraction(week, DayCount.FIXED_30) == (3, 7)
 
 
 @given(cut_periods(), st.sampled_from(list(DayCount)))
-def test_the_shares_of_a_period_sum_to_one(
-    cut: tuple[Unit, Period, list[Part]], day_count: DayCount
-) -> None:
-    unit, _, parts = cut
-    shares = [Fraction(*fraction(part, unit, day_count)) for part in parts]
+def test_the_shares_of_a_period_sum_to_one(parts: list[Part], day_count: DayCount) -> None:
+    shares = [Fraction(*fraction(part, day_count)) for part in parts]
     assert sum(shares) == 1
     assert all(share >= 0 for share in shares)
 
@@ -108,14 +104,13 @@ def test_the_shares_of_a_period_sum_to_one(
     st.sampled_from(["EUR", "JPY", "KWD"]),
 )
 def test_a_part_is_within_half_a_minor_unit_of_its_share(
-    cut: tuple[Unit, Period, list[Part]], day_count: DayCount, price: int, currency: str
+    parts: list[Part], day_count: DayCount, price: int, currency: str
 ) -> None:
-    unit, _, parts = cut
     for part in parts:
-        exact = price * Fraction(*fraction(part, unit, day_count))
-        amount = prorate(price, part, unit, currency, day_count)
+        exact = price * Fraction(*fraction(part, day_count))
+        amount = prorate(price, part, currency, day_count)
         assert abs(amount - exact) <= Fraction(minor_unit(currency), 2)
-        assert prorate(-price, part, unit, currency, day_count) == -amount
+        assert prorate(-price, part, currency, day_count) == -amount
         assert part.is_whole or amount % minor_unit(currency) == 0
 
 
