@@ -9,6 +9,10 @@ from ipaddress import IPv4Network, IPv6Address, IPv6Network, ip_address, ip_netw
 
 import msgspec
 
+from radius.attributes import VENDOR_SPECIFIC
+from radius.encoding import vendor_values
+from radius.packet import Packet
+
 Network = IPv4Network | IPv6Network
 
 # ::ffff:0:0/96, in which an IPv6 socket shows its IPv4 peers (RFC 4291 s2.5.5.2).
@@ -34,13 +38,34 @@ def network(source: str) -> Network:
     return found
 
 
+class ServiceMarker(msgspec.Struct, frozen=True):
+    """An attribute that only the records of services have; its value begins with `prefix`."""
+
+    vendor: int
+    kind: int
+    prefix: bytes = b""
+
+    def marks(self, packet: Packet) -> bool:
+        """Whether a packet is a service's."""
+        values = (
+            vendor_values(packet.values(VENDOR_SPECIFIC), self.vendor, self.kind)
+            if self.vendor
+            else packet.values(self.kind)
+        )
+        return any(value.startswith(self.prefix) for value in values)
+
+
 class Client(msgspec.Struct, frozen=True, kw_only=True):
     """One configured NAS, or one network of them under the same secret.
 
     `name` is unique and becomes the first part of the scope key of its sessions. `coa_host` and
     `coa_port` say where Disconnect- and CoA-Requests go when that is not the address the
-    accounting came from and the port of the vendor profile. `swap_octets` is for a NAS that
-    reports input and output the wrong way round.
+    accounting came from and the port of the vendor profile, `bind_host` from which local address.
+    `swap_octets` is for a NAS that reports input and output the wrong way round, `octet_unit` for
+    one whose counters count more than one octet as one. Records with `service_marker` are of
+    services inside a session, and not its own; with `accounting_on` False, Accounting-On and -Off
+    end no sessions. `signs_logins` tells that its Access-Requests have a Message-Authenticator, so
+    that one without is refused.
 
     Raises ValueError when created with an impossible value.
     """
@@ -51,7 +76,12 @@ class Client(msgspec.Struct, frozen=True, kw_only=True):
     vendor: str = "generic"
     coa_host: str | None = None
     coa_port: int | None = None
+    bind_host: str | None = None
     swap_octets: bool = False
+    octet_unit: int = 1
+    service_marker: ServiceMarker | None = None
+    accounting_on: bool = True
+    signs_logins: bool = True
 
     def __post_init__(self) -> None:
         if not self.name or "/" in self.name or not self.name.isprintable():

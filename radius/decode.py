@@ -43,6 +43,9 @@ class Speaker(Protocol):
     @property
     def swap_octets(self) -> bool: ...
 
+    @property
+    def octet_unit(self) -> int: ...
+
 
 def decode(
     packet: Packet, client: Speaker, source_host: str, source_port: int, arrived_ms: int
@@ -71,6 +74,9 @@ def decode(
     octets_out = _octets(packet, attr.ACCT_OUTPUT_OCTETS, attr.ACCT_OUTPUT_GIGAWORDS)
     if client.swap_octets:
         octets_in, octets_out = octets_out, octets_in
+    if client.octet_unit != 1:
+        octets_in = None if octets_in is None else octets_in * client.octet_unit
+        octets_out = None if octets_out is None else octets_out * client.octet_unit
     # By position: naming seventeen fields would cost more time than reading five of them.
     return AccountingRecord(
         status,

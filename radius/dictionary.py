@@ -9,10 +9,11 @@ from pathlib import Path
 
 from pyrad.dictionary import Dictionary
 
-_FILE = Path(__file__).parent / "dictionaries" / "dictionary.ratewire"
+_FOLDER = Path(__file__).parent / "dictionaries"
+_FILES = ("dictionary.ratewire", "dictionary.vendors")
 
 
 @cache
 def load_dictionary() -> Dictionary:
-    """The dictionary of standard attributes, read once. Enumerated values stay numbers."""
-    return Dictionary(str(_FILE))
+    """Standard and vendors' attributes, read once. Enumerated values stay numbers."""
+    return Dictionary(*(str(_FOLDER / file) for file in _FILES))

@@ -17,7 +17,7 @@ from radius.clients import Client, ClientTable
 from radius.decode import IgnoredStatus, decode
 from radius.duplicates import Duplicate, Key, ReplyCache
 from radius.packet import Code, Fault
-from radius.records import AccountingRecord
+from radius.records import AccountingRecord, AcctStatus
 
 Address = tuple[str, int, *tuple[object, ...]]
 """Host and port, and whatever else the caller needs to send a reply there."""
@@ -65,7 +65,8 @@ class Engine:
     `drops` counts what became no request, by reason. Without an answer (RFC 2865 s3, RFC 2866 s3):
     `unknown_client`, `malformed`, `unsupported_code`, `bad_authenticator`,
     `bad_message_authenticator`, `duplicate_in_flight`, `access_not_served`,
-    `refused_<attribute>_<what>`. Acknowledged, and no further use: `ignored_status`.
+    `refused_<attribute>_<what>`. Acknowledged, and no further use: `ignored_status`, also for
+    records that a client's profile says are of no session.
     `answers` counts the other replies that the engine gave by itself: `duplicate` (the cached
     reply) and `status_server`.
     """
@@ -169,7 +170,7 @@ class Engine:
         if isinstance(record, Fault):
             return record
         proxy_states = parsed.values(PROXY_STATE)
-        if isinstance(record, IgnoredStatus):
+        if isinstance(record, IgnoredStatus) or _is_no_sessions(record, parsed, client):
             self.drops["ignored_status"] += 1
             return packet.accounting_response(octets[1], authenticator, proxy_states, secret)
         self._cache.begin(key, authenticator)
@@ -189,6 +190,14 @@ class Engine:
         return packet.status_response(code, octets[1], authenticator, client.secret)
 
 
+def _is_no_sessions(record: AccountingRecord, parsed: packet.Packet, client: Client) -> bool:
+    """Whether a record, by its NAS's profile, says nothing of any session."""
+    if not client.accounting_on and record.status in _OF_NAS:
+        return True
+    return client.service_marker is not None and client.service_marker.marks(parsed)
+
+
+_OF_NAS = (AcctStatus.ACCOUNTING_ON, AcctStatus.ACCOUNTING_OFF)
 _UNKNOWN_CLIENT = Fault("unknown_client", "source address belongs to no configured client")
 _UNSUPPORTED_CODE = Fault("unsupported_code", "packet code that this port does not take")
 _ACCESS_NOT_SERVED = Fault("access_not_served", "Access-Request, which is not served yet")

@@ -8,7 +8,8 @@ import structlog
 from balances.messages import StoredSession, decode_state
 from billing.nas.client import decode_client, secret_purpose
 from billing.sealing.keyring import Keyring, UnsealError
-from radius.clients import Client, ClientTable, network
+from radius.clients import Client, ClientTable, ServiceMarker, network
+from radius.encoding import named
 from radius.profiles import Profile
 from radius.records import SessionIdentity
 
@@ -86,5 +87,21 @@ def _client(
         vendor=entry.vendor,
         coa_host=entry.coa_host,
         coa_port=entry.coa_port,
+        bind_host=entry.coa_bind,
         swap_octets=profile.counters.swap_octets,
+        octet_unit=profile.counters.unit,
+        service_marker=marker_of(profile),
+        accounting_on=profile.session.accounting_on == "nas",
+        signs_logins=(
+            profile.login.message_authenticator
+            if entry.signs_logins is None
+            else entry.signs_logins
+        ),
     )
+
+
+def marker_of(profile: Profile) -> ServiceMarker | None:
+    """Return what marks the records of services, if anything does."""
+    name, _, prefix = profile.counters.service_marker.partition("=")
+    found = named(name)
+    return None if found is None else ServiceMarker(found.vendor, found.kind, prefix.encode())

@@ -20,7 +20,9 @@ class NasClient(msgspec.Struct, frozen=True):
     """A NAS as it is published to the listeners. The secret is sealed for `secret_purpose(name)`.
 
     `source` is a network, address/length. `coa_host` and `coa_port` are None where requests go to
-    the address the accounting came from, and to the vendor's port.
+    the address the accounting came from, and to the vendor's port; `coa_bind` is the local address
+    that they leave from, None for whichever the routes choose. `signs_logins` tells whether its
+    Access-Requests must have a Message-Authenticator; None: as its vendor's profile says.
     """
 
     name: str
@@ -29,6 +31,8 @@ class NasClient(msgspec.Struct, frozen=True):
     vendor: str
     coa_host: str | None = None
     coa_port: int | None = None
+    coa_bind: str | None = None
+    signs_logins: bool | None = None
 
 
 class NasEntry(msgspec.Struct, frozen=True):
@@ -40,6 +44,8 @@ class NasEntry(msgspec.Struct, frozen=True):
     coa_host: str | None
     coa_port: int | None
     created_at: datetime
+    coa_bind: str | None = None
+    signs_logins: bool | None = None
 
 
 encode_client = msgspec.json.Encoder().encode
@@ -91,6 +97,16 @@ def check_vendor(text: str) -> str:
     if not text:
         raise InvalidInput("the vendor is empty")
     return text
+
+
+def local_address(text: str | None) -> str | None:
+    """Return the local address that requests leave from, if it is one. Raises InvalidInput."""
+    if text is None:
+        return None
+    try:
+        return str(ip_address(text))
+    except ValueError:
+        raise InvalidInput(f"CoA source {text!r}: allowed is an IPv4 or IPv6 address") from None
 
 
 def coa_address(host: str | None, port: int | None) -> tuple[str | None, int | None]:

@@ -1,7 +1,9 @@
 -- name: add
--- Add the NAS $1 with source $2, sealed secret $3, vendor $4, CoA host $5 and port $6, at $7.
-INSERT INTO nas_clients (name, source, secret_sealed, vendor, coa_host, coa_port, created_at)
-VALUES ($1, $2, $3, $4, $5, $6, $7)
+-- Add the NAS $1 with source $2, sealed secret $3, vendor $4, CoA host $5 and port $6, at $7;
+-- requests leave from $8, $9 whether it signs logins.
+INSERT INTO nas_clients (name, source, secret_sealed, vendor, coa_host, coa_port, created_at,
+    coa_bind, signs_logins)
+VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9)
 
 -- name: same
 -- A NAS that has the name $1 or the source $2, if there is one.
@@ -9,7 +11,8 @@ SELECT name, source FROM nas_clients WHERE name = $1 OR source = $2 ORDER BY nam
 
 -- name: list
 -- All NASes, by name.
-SELECT name, source, secret_sealed, vendor, coa_host, coa_port, created_at
+SELECT name, source, secret_sealed, vendor, coa_host, coa_port, created_at, coa_bind,
+    signs_logins
 FROM nas_clients ORDER BY name
 
 -- name: remove

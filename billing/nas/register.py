@@ -14,6 +14,7 @@ from billing.nas.client import (
     check_vendor,
     coa_address,
     encode_client,
+    local_address,
     nas_name,
     secret_purpose,
     source_network,
@@ -35,6 +36,8 @@ async def add(
     vendor: str = "generic",
     coa_host: str | None = None,
     coa_port: int | None = None,
+    coa_bind: str | None = None,
+    signs_logins: bool | None = None,
     now: datetime,
 ) -> NasEntry:
     """Add a NAS. Networks may contain each other (the longest prefix holds), but not be equal.
@@ -44,6 +47,7 @@ async def add(
     """
     network = source_network(source)
     host, port = coa_address(coa_host, coa_port)
+    bind = local_address(coa_bind)
     sealed = keyring.seal(check_secret(secret), secret_purpose(nas_name(name)))
     async with conn.transaction():
         await hold(conn, "nas")
@@ -52,9 +56,12 @@ async def add(
             if same["name"] == name:
                 raise Conflict(f"NAS {name} exists already")
             raise Conflict(f"source {network} is that of NAS {same['name']} already")
-        await conn.execute(SQL["add"], name, network, sealed, check_vendor(vendor), host, port, now)
+        await conn.execute(
+            SQL["add"],
+            *(name, network, sealed, check_vendor(vendor), host, port, now, bind, signs_logins),
+        )
         await changed(conn, "nas")
-    return NasEntry(name, str(network), vendor, host, port, now)
+    return NasEntry(name, str(network), vendor, host, port, now, bind, signs_logins)
 
 
 async def list_(conn: Connection) -> list[NasEntry]:
@@ -82,12 +89,17 @@ async def published(conn: Connection) -> dict[str, bytes]:
 
 
 def _common(row: asyncpg.Record) -> dict[str, Any]:
-    host = row["coa_host"]
     return {
         "name": row["name"],
         "source": str(row["source"]),
         "vendor": row["vendor"],
-        # asyncpg reads inet as an interface, which writes its prefix.
-        "coa_host": None if host is None else str(host).partition("/")[0],
+        "coa_host": _address(row["coa_host"]),
         "coa_port": row["coa_port"],
+        "coa_bind": _address(row["coa_bind"]),
+        "signs_logins": row["signs_logins"],
     }
+
+
+def _address(value: object) -> str | None:
+    """The text of an address: asyncpg reads inet as an interface, which writes its prefix."""
+    return None if value is None else str(value).partition("/")[0]

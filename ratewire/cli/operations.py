@@ -1,6 +1,7 @@
 """migrate, nas, token: what the operator of the system does."""
 
 import asyncio
+import enum
 from typing import Annotated
 
 import typer
@@ -54,6 +55,21 @@ def migrate(config: ConfigOption = None, as_json: JsonOption = False) -> None:
         print(f"the schema is at {runner.HEAD}")
 
 
+class MessageAuthenticator(enum.StrEnum):
+    """Whether a NAS's Access-Requests must have a Message-Authenticator."""
+
+    REQUIRED = "required"
+    OPTIONAL = "optional"
+    PROFILE = "profile"
+
+
+_SIGNS = {
+    MessageAuthenticator.REQUIRED: True,
+    MessageAuthenticator.OPTIONAL: False,
+    MessageAuthenticator.PROFILE: None,
+}
+
+
 def nas_add(
     name: Annotated[str, typer.Argument(help="A name for it, unique.")],
     source: Annotated[str, typer.Option(help="Where it sends from: an address, or a CIDR.")],
@@ -61,6 +77,13 @@ def nas_add(
     vendor: Annotated[str, typer.Option(help="Its profile.")] = "generic",
     coa_port: Annotated[int | None, typer.Option(help="Where it takes Disconnects.")] = None,
     coa_host: Annotated[str | None, typer.Option(help="If not where it sends from.")] = None,
+    coa_bind: Annotated[
+        str | None, typer.Option(help="Local address that Disconnects leave from.")
+    ] = None,
+    message_authenticator: Annotated[
+        MessageAuthenticator,
+        typer.Option(help="Of its Access-Requests; profile: as its vendor sends them."),
+    ] = MessageAuthenticator.PROFILE,
     config: ConfigOption = None,
     as_json: JsonOption = False,
 ) -> None:
@@ -82,6 +105,8 @@ def nas_add(
                 vendor=vendor,
                 coa_host=coa_host,
                 coa_port=coa_port,
+                coa_bind=coa_bind,
+                signs_logins=_SIGNS[message_authenticator],
                 now=now(),
             )
         await publish(system)

@@ -167,7 +167,8 @@ class Enforcer:
         profile = directory.profile(client)
         sets = identification_sets(identity, profile.disconnect.identify)
         if not sets:
-            await self._refuse(job, "nothing identifies it")
+            why = "nothing identifies it" if profile.can_cut else "its NAS takes no Disconnect"
+            await self._refuse(job, why)
             return
         nas = parts_of(job.session)[0]
         tried: int | None = 0
@@ -211,7 +212,10 @@ class Enforcer:
             return await self._jobs.may_transmit(job.uid, LEASE_MS)
 
         return await dynauth_client.send(
-            (target.host, target.port), exchange, before_transmit=cause_holds
+            (target.host, target.port),
+            exchange,
+            before_transmit=cause_holds,
+            bind_host=client.bind_host,
         )
 
     async def _refuse(self, job: ClaimedJob, why: str) -> None:

@@ -24,6 +24,7 @@ _HEAD = struct.Struct("!4sII")
 _LENGTH = struct.Struct("!I")
 _BODY = struct.Struct("!BBQHBH")
 _SWAPPED = 1
+_UNIT_AT, _UNITS = 1, (1, 2**10, 2**20, 2**30)
 
 
 class Entry(msgspec.Struct, frozen=True):
@@ -37,6 +38,8 @@ class Entry(msgspec.Struct, frozen=True):
     """Of the NAS client that it came from."""
     swap_octets: bool
     """Whether that client counted its octets the wrong way round (radius.clients.Client)."""
+    octet_unit: int
+    """What its counters counted as one: 1024 to the power of 0 to 3."""
     octets: bytes
     """The packet, without padding."""
 
@@ -63,7 +66,7 @@ class Scan(msgspec.Struct, frozen=True):
 def encode(entry: Entry, seed: int) -> bytes:
     """Return the frame of an entry, for a file with this seed (32 bits)."""
     host, name = entry.host.encode(), entry.name.encode()
-    flags = _SWAPPED if entry.swap_octets else 0
+    flags = (_SWAPPED if entry.swap_octets else 0) | _UNITS.index(entry.octet_unit) << _UNIT_AT
     body = b"".join(
         (
             _BODY.pack(VERSION, flags, entry.arrived_ms, entry.port, len(host), len(name)),
@@ -149,6 +152,7 @@ def _entry_of(body: bytes) -> Entry | None:
         port,
         body[name_at:octets_at].decode(errors="replace"),
         bool(flags & _SWAPPED),
+        _UNITS[int(flags) >> _UNIT_AT & 3],
         body[octets_at:],
     )
 

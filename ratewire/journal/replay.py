@@ -29,6 +29,7 @@ def entry_of(request: Request) -> Entry:
         record.source_port,
         client.name,
         client.swap_octets,
+        client.octet_unit,
         request.octets,
     )
 

@@ -13,5 +13,5 @@ def test_it_has_every_name_that_a_profile_may_use() -> None:
 
 
 def test_numbers_are_unique() -> None:
-    numbers = [entry.code for entry in load_dictionary().attributes.values()]
+    numbers = [(entry.vendor, entry.code) for entry in load_dictionary().attributes.values()]
     assert len(numbers) == len(set(numbers))

@@ -2,11 +2,13 @@
 
 from typing import Any
 
+import msgspec
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from pyrad.packet import AcctPacket
 
+from radius.clients import ClientTable, ServiceMarker
 from radius.engine import Address, Engine, Intake, PortKind, Request
 from radius.packet import Code, Packet, parse
 from radius.requests import status_server, verify_response
@@ -15,6 +17,7 @@ from tests.radius.datagrams import (
     NAS,
     NOW_MS,
     SECRET,
+    client,
     clients,
     encode,
     raw_attributes,
@@ -41,6 +44,39 @@ def only_request(engine: Engine, datagram: bytes, **arguments: Any) -> Request:
     intake = receive(engine, datagram, **arguments)
     assert len(intake.requests) == 1, engine.drops
     return intake.requests[0]
+
+
+def engine_for(**says: Any) -> Engine:
+    """An engine for a client whose profile says this."""
+    return Engine(PortKind.ACCOUNTING, ClientTable([msgspec.structs.replace(client(), **says)]))
+
+
+class TestProfiles:
+    """What a client's profile says of its records."""
+
+    def test_the_record_of_a_service_is_acknowledged_and_no_more(self) -> None:
+        """Its octets are in the session's own (Juniper, Cisco ISG)."""
+        engine = engine_for(service_marker=ServiceMarker(4874, 83))
+        intake = receive(engine, encode(INTERIM | {"ERX-Service-Session": "gold"}))
+        assert (intake.requests, len(intake.replies)) == ([], 1)
+        assert engine.drops == {"ignored_status": 1}
+        only_request(engine, encode(INTERIM, identifier=2))
+
+    def test_a_marker_may_be_the_beginning_of_a_value(self) -> None:
+        engine = engine_for(service_marker=ServiceMarker(9, 1, b"parent-session-id="))
+        only_request(engine, encode(INTERIM | {"Cisco-AVPair": "connect-progress=Call Up"}))
+        marked = INTERIM | {"Cisco-AVPair": ["a=b", "parent-session-id=7"]}
+        assert receive(engine, encode(marked, identifier=2)).requests == []
+
+    @pytest.mark.parametrize("status", [7, 8])
+    def test_an_accounting_on_of_a_mere_controller_ends_nothing(self, status: int) -> None:
+        boot = {"Acct-Status-Type": status, "NAS-Identifier": "c"}
+        assert receive(engine_for(accounting_on=False), encode(boot)).requests == []
+        only_request(engine_for(), encode(boot))
+
+    def test_counters_may_count_more_than_an_octet(self) -> None:
+        record = only_request(engine_for(octet_unit=1024), encode(INTERIM)).record
+        assert record.octets_in == ((1 << 32) + 123_456_789) * 1024
 
 
 class TestAccounting:

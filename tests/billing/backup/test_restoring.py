@@ -309,7 +309,7 @@ async def test_what_is_damaged_after_all_changes_nothing(
 @pytest.mark.parametrize(
     ("change", "told"),
     [
-        ({"schema": "0002"}, "of schema 0002 (ratewire 0.1.0), the database has 0004"),
+        ({"schema": "0002"}, "of schema 0002 (ratewire 0.1.0), the database has 0005"),
         ({"tables": []}, "other tables"),
     ],
 )

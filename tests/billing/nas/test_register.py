@@ -28,10 +28,14 @@ async def test_a_nas_that_is_added_is_listed_and_published(conn: Connection, now
         vendor="mikrotik",
         coa_host="192.0.2.9",
         coa_port=3799,
+        coa_bind="192.0.2.5",
+        signs_logins=False,
         now=now,
     )
     await register.add(conn, RING, "any", source="::/0", secret=b"s", now=now)
-    assert added == NasEntry("pop1", "192.0.2.0/24", "mikrotik", "192.0.2.9", 3799, now)
+    assert added == NasEntry(
+        "pop1", "192.0.2.0/24", "mikrotik", "192.0.2.9", 3799, now, "192.0.2.5", False
+    )
     assert await register.list_(conn) == [
         NasEntry("any", "::/0", "generic", None, None, now),
         added,
@@ -41,6 +45,8 @@ async def test_a_nas_that_is_added_is_listed_and_published(conn: Connection, now
     client = decode_client(published["pop1"])
     assert (client.name, client.source, client.vendor) == ("pop1", "192.0.2.0/24", "mikrotik")
     assert (client.coa_host, client.coa_port) == ("192.0.2.9", 3799)
+    assert (client.coa_bind, client.signs_logins) == ("192.0.2.5", False)
+    assert decode_client(published["any"]).signs_logins is None
     assert RING.unseal(client.secret_sealed, secret_purpose("pop1")) == b"testing123"
     assert await revision(conn) == 2
 

@@ -16,6 +16,7 @@ entries = st.builds(
     port=st.integers(0, 65_535),
     name=st.text(st.characters(exclude_categories=["Cs"]), min_size=1, max_size=40),
     swap_octets=st.booleans(),
+    octet_unit=st.sampled_from([1, 2**10, 2**20, 2**30]),
     octets=st.binary(max_size=300),
 )
 files = st.lists(entries, min_size=1, max_size=4)
@@ -42,7 +43,7 @@ def test_whatever_a_file_holds_can_be_read(octets: bytes, seed: int) -> None:
 
 def test_a_file_that_is_torn_at_any_octet_holds_what_is_whole() -> None:
     found = [
-        Entry(1_700_000_000_000 + n, "192.0.2.1", n, "pop-ü", bool(n % 2), bytes(range(40 + n)))
+        Entry(1_700_000_000_000 + n, "192.0.2.1", n, "pop-ü", bool(n % 2), 1, bytes(range(40 + n)))
         for n in range(3)
     ]
     ends = [len(file_of(found[:n])) for n in range(4)]
@@ -57,7 +58,7 @@ def test_a_file_that_is_torn_at_any_octet_holds_what_is_whole() -> None:
 
 def test_a_flipped_bit_costs_its_own_record_and_is_reported() -> None:
     """In every bit of the middle one of three records, so also in its length and its magic."""
-    found = [Entry(n, "192.0.2.1", 1, "pop", False, bytes(30)) for n in range(3)]
+    found = [Entry(n, "192.0.2.1", 1, "pop", False, 1, bytes(30)) for n in range(3)]
     octets = file_of(found)
     start, end = len(file_of(found[:1])), len(file_of(found[:2]))
     for bit in range(8 * start, 8 * end):
@@ -84,10 +85,10 @@ def test_noise_anywhere_never_makes_a_record_that_was_not_written(
 
 def test_a_frame_inside_a_datagram_is_none_and_none_of_another_file_is() -> None:
     """Somebody who can put octets into a record cannot make a record of them."""
-    forged = encode(Entry(2, "192.0.2.9", 1, "other", False, b"forged"), SEED ^ 1)
-    octets = bytearray(encode(Entry(1, "192.0.2.1", 1, "pop", False, forged), SEED))
+    forged = encode(Entry(2, "192.0.2.9", 1, "other", False, 1, b"forged"), SEED ^ 1)
+    octets = bytearray(encode(Entry(1, "192.0.2.1", 1, "pop", False, 1, forged), SEED))
     octets[0] ^= 1
-    behind = Entry(3, "192.0.2.1", 1, "pop", False, b"")
+    behind = Entry(3, "192.0.2.1", 1, "pop", False, 1, b"")
     result = scan(bytes(octets) + encode(behind, SEED), SEED)
     assert result.entries == [behind]
     assert result.damages == [Damage(0, len(octets))]
@@ -98,7 +99,7 @@ def test_a_record_of_a_newer_version_is_not_taken_for_another() -> None:
     body = b"\x02 what is to come"
     checksum = zlib.crc32(body, zlib.crc32(len(body).to_bytes(4), SEED))
     newer = b"\xabRWJ" + len(body).to_bytes(4) + checksum.to_bytes(4) + body
-    known = Entry(1, "192.0.2.1", 1, "pop", False, b"")
+    known = Entry(1, "192.0.2.1", 1, "pop", False, 1, b"")
     octets = encode(known, SEED) + newer
     result = scan(octets, SEED)
     assert result.entries == [known]

@@ -25,11 +25,17 @@ def told(record: object) -> object:
     return fields | {"attributes": fields["attributes"].octets}
 
 
-@pytest.mark.parametrize("swap_octets", [False, True])
+@pytest.mark.parametrize(("swap_octets", "octet_unit"), [(False, 1), (True, 2**20)])
 @pytest.mark.parametrize("host", ["192.0.2.7", "2001:db8::7"])
-def test_the_record_is_the_one_that_arrived(host: str, swap_octets: bool) -> None:
+def test_the_record_is_the_one_that_arrived(host: str, swap_octets: bool, octet_unit: int) -> None:
     """Its time too: without Event-Timestamp that is the arrival less the delay."""
-    client = Client(name="pöp", source=network(f"{host}"), secret=SECRET, swap_octets=swap_octets)
+    client = Client(
+        name="pöp",
+        source=network(f"{host}"),
+        secret=SECRET,
+        swap_octets=swap_octets,
+        octet_unit=octet_unit,
+    )
     attributes = {
         "Acct-Status-Type": 3,
         "Acct-Session-Id": "s1",

@@ -16,7 +16,7 @@ MB = 1024 * 1024
 
 
 def entry(number: int, size: int = 200) -> Entry:
-    return Entry(1_700_000_000_000 + number, "192.0.2.1", 1, "pop", False, bytes(size))
+    return Entry(1_700_000_000_000 + number, "192.0.2.1", 1, "pop", False, 1, bytes(size))
 
 
 def opened(directory: Path, max_octets: int = MB) -> Segments:
