@@ -13,7 +13,7 @@ from redis.exceptions import ResponseError
 LIBRARY = "ratewire_1"
 
 #: In the order in which they define what the later ones use.
-_FILES = ("prelude", "jobs", "commit", "apply", "sweep", "books")
+_FILES = ("prelude", "jobs", "grants", "commit", "apply", "sweep", "books")
 
 
 def name(function: str) -> str:

@@ -6,17 +6,21 @@ read, and steps are written.
 
 import struct
 
+import msgspec
+
 from balances.errors import StoreRefused
-from balances.messages import Account, Step, StoredSession
+from balances.messages import Account, Grant, Step, StoredSession
 
 _ACCOUNT = struct.Struct(">BBqqqqQQQ3s")
 _SESSION = struct.Struct(">BBQqQQI16sH")
 _STEP = struct.Struct(">BHBQQqqqqBqI16s")
+#: lua/grants.lua: account, held, when it expires (Unix ms), user name, pointers.
+_grant = msgspec.msgpack.Decoder(tuple[str, int, int, str, list[str]]).decode
 _RESTORED = struct.Struct(">BI16s")
 
 _UNLIMITED, _SUSPENDED, _CLOSED = 1, 2, 4
 _OPEN, _CUTTING, _REGRANT = 1, 2, 4
-_STEP_OPEN, _STEP_REGRANT_ONLY = 1, 2
+_STEP_OPEN, _STEP_REGRANT_ONLY, _STEP_TAKES_GRANT = 1, 2, 4
 
 #: Most entries of one step: the count is one octet.
 MAX_STEP_ENTRIES = 255
@@ -94,6 +98,15 @@ def session_or_none(value: bytes) -> StoredSession | None:
     return session_of(value) if len(value) >= _SESSION.size + length else None
 
 
+def grant_or_none(uid: bytes, value: bytes) -> Grant | None:
+    """Return the grant packed in `value`, or None for what is not understood."""
+    try:
+        account, held, _expires, username, _pointers = _grant(value)
+    except (msgspec.DecodeError, ValueError):
+        return None
+    return Grant(uid, account, held, username)
+
+
 def step_arguments(step: Step, nas_index: int) -> tuple[bytes | str, ...]:
     """Return a step as the commit function takes it; `nas_index` counts from 1."""
     assert len(step.uid) == 16, step.uid
@@ -101,7 +114,9 @@ def step_arguments(step: Step, nas_index: int) -> tuple[bytes | str, ...]:
     fixed = _STEP.pack(
         len(step.entries),
         nas_index,
-        (_STEP_OPEN if step.open else 0) | (0 if step.report else _STEP_REGRANT_ONLY),
+        (_STEP_OPEN if step.open else 0)
+        | (0 if step.report else _STEP_REGRANT_ONLY)
+        | (_STEP_TAKES_GRANT if step.takes_grant else 0),
         step.expected_version,
         step.expected_rating,
         step.charge,

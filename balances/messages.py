@@ -80,35 +80,58 @@ class StoredSession(msgspec.Struct, frozen=True):
 
 
 class Subscriber(msgspec.Struct, frozen=True, array_like=True):
-    """Who a user name belongs to, and on which plan."""
+    """Who a user name belongs to, and on which plan.
+
+    `login` is what a login has to know (billing.subscribers.login), a text that is opaque to the
+    store; empty for a subscriber that was put before there was any.
+    """
 
     account: str
     plan: str
+    login: str = ""
 
 
 class Lookup(msgspec.Struct, frozen=True):
     """What to read for one session: its key, its NAS, and the user name of the record, if any.
 
     The subscriber of an open session is that of its state; `always` looks the user name up even so.
+    Where no session is open, a grant is looked for: by `grants`, the uids that Class may have
+    brought back, then by `station`, the device.
     """
 
     session: str
     nas: str
     username: str = ""
     always: bool = False
+    grants: tuple[bytes, ...] = ()
+    station: str = ""
+
+
+class Grant(msgspec.Struct, frozen=True):
+    """What a login was granted and no session has begun to use yet.
+
+    The session that takes it over has its `uid`. `held` is its reservation (micros).
+    """
+
+    uid: bytes
+    account: str
+    held: int
+    username: str
 
 
 class Found(msgspec.Struct, frozen=True):
     """What the store holds for a lookup.
 
     `account` is the session's; `subscriber` and `subscriber_account` are looked up only when there
-    is no open session, or always if the lookup says so.
+    is no open session, or always if the lookup says so. `grant` is what a login of the user was
+    granted for the session, as far as it is found.
     """
 
     session: StoredSession | None
     account: Account | None
     subscriber: Subscriber | None = None
     subscriber_account: Account | None = None
+    grant: Grant | None = None
 
 
 class Snapshot(msgspec.Struct, frozen=True):
@@ -134,6 +157,8 @@ class Step(msgspec.Struct, frozen=True):
     The `expected_*` fields are what the step was computed from; `version` 0 is a session that is
     not there. The session is given min(want, what is available) and the step is committed only if
     that is `grant`. `cut_after_ms` is when the session must end, from now; None if it need not.
+    `takes_grant` tells that the session begins with the grant of its `uid`, which is then its own:
+    what that held is given back in the same step, and without it the step is stale.
     `least` is what must be available again before the session need not end after all; 0 for
     anything. `quiet` is after how many seconds of silence it is taken for lost. `report` is False
     when no record of its own caused the step, so that its silence goes on.
@@ -157,6 +182,54 @@ class Step(msgspec.Struct, frozen=True):
     entries: tuple[bytes, ...]
     report: bool = True
     least: int = 0
+    takes_grant: bool = False
+
+
+class Occupant(msgspec.Struct, frozen=True):
+    """What takes a place of a user's session limit: an open session, or a grant (session "")."""
+
+    uid: bytes
+    session: str
+
+
+class Login(msgspec.Struct, frozen=True):
+    """What to reserve for a login.
+
+    As in a step, `expected_rating` is what it was computed from, and it is granted only if
+    min(want, what is available) is `grant`. `pointers` are those of balances.keys.grant_pointers:
+    what the same device was granted before is given back. `counted` are the open sessions of the
+    user that the caller knows of; at most `session_limit` may be there before this one (0: any).
+    """
+
+    uid: bytes
+    account: str
+    username: str
+    pointers: list[str]
+    expected_rating: int
+    want: int
+    grant: int
+    lifetime_ms: int
+    session_limit: int = 0
+    counted: tuple[Occupant, ...] = ()
+
+
+class LoginStatus(enum.IntEnum):
+    """What became of a login. STALE_*: decide again from what is there now."""
+
+    GRANTED = 0
+    NO_ACCOUNT = 2
+    STALE_RATING = 3
+    STALE_CREDIT = 4
+    BEYOND_BOUNDS = 6
+    FULL = 8
+
+
+class LoginOutcome(msgspec.Struct, frozen=True):
+    """What became of a login, and what took the places of its user's limit before it."""
+
+    now_ms: int
+    status: LoginStatus
+    occupants: list[Occupant]
 
 
 class Status(enum.IntEnum):
@@ -211,10 +284,11 @@ class SetStatus(Movement, frozen=True, tag="status"):
 
 
 class PutSubscriber(Movement, frozen=True, tag="subscriber"):
-    """A user name belongs to the account, on this plan."""
+    """A user name belongs to the account, on this plan; see `Subscriber`."""
 
     username: str
     plan: str
+    login: str = ""
 
 
 class DropSubscriber(Movement, frozen=True, tag="drop"):
@@ -303,7 +377,7 @@ class StreamEntry(msgspec.Struct, frozen=True):
 
 
 class AccountAudit(msgspec.Struct, frozen=True):
-    """An account beside what its open sessions really hold, at one moment."""
+    """An account beside what its open sessions and grants really hold, at one moment."""
 
     account: Account
     held: int

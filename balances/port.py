@@ -16,6 +16,8 @@ from balances.messages import (
     CommitResult,
     Due,
     Job,
+    Login,
+    LoginOutcome,
     Lookup,
     Position,
     RestoredSession,
@@ -130,6 +132,25 @@ class JobQueue(Protocol):
         ...
 
 
+class Logins(Protocol):
+    """What logins reserve before their sessions begin."""
+
+    async def login(self, login: Login) -> LoginOutcome:
+        """Reserve for a login, unless its user has too many sessions."""
+        ...
+
+    async def release_grants(self, uids: list[bytes]) -> int:
+        """Give back what these grants hold; return how many there were."""
+        ...
+
+    async def expire_grants(self, limit: int) -> tuple[int, int | None]:
+        """Give back what grants hold that nobody used in time, at most `limit` of them.
+
+        Return how many, and when the next expires (Unix ms; None: none is waiting).
+        """
+        ...
+
+
 class SettlementStream(Protocol):
     """The committed entries, in order."""
 
@@ -164,7 +185,7 @@ class BookKeeping(Protocol):
         ...
 
     async def inspect(self, accounts: Sequence[str]) -> list[AccountAudit | None]:
-        """Return accounts beside what their sessions hold; None for one that is not there."""
+        """Return accounts beside what their sessions and grants hold; None where there is none."""
         ...
 
 

@@ -12,7 +12,7 @@ from balances.messages import Account, RestoredSession, Subscriber
 _pack = msgspec.msgpack.Encoder().encode
 
 #: What of a partition's keys goes when its books begin anew; `u:` is restored, the rest stays.
-_CLEARED = ("a:*", "s:*", "u:*", "as:*", "ns:*", "j:*")
+_CLEARED = ("a:*", "s:*", "u:*", "as:*", "ns:*", "j:*", "g:*", "ag:*", "lu:*", "gs:*", "gu:*")
 
 
 class Restoration:

@@ -11,6 +11,7 @@ import msgspec
 
 from balances import layout
 from balances.connection import Connection
+from balances.keys import all_pointers, parts_of
 from balances.messages import (
     COMMITTED,
     Account,
@@ -18,6 +19,7 @@ from balances.messages import (
     CommitResult,
     DropSubscriber,
     Found,
+    Grant,
     Lookup,
     OpenAccount,
     Outcome,
@@ -59,14 +61,24 @@ class Store:
             {session.account for session in sessions if session is not None},
             {user for user in users if user},
         )
+        beginning = [
+            lookup if session is None or not session.open else None
+            for lookup, session in zip(lookups, sessions, strict=True)
+        ]
+        grants: list[Grant | None] = [None] * len(lookups)
+        if any(beginning):
+            grants = await self._grants(beginning)
         found = [
             Found(
                 session,
                 None if session is None else accounts.get(session.account),
                 subscriber,
                 None if subscriber is None else accounts.get(subscriber.account),
+                grant,
             )
-            for session, subscriber in zip(sessions, map(subscribers.get, users), strict=True)
+            for session, subscriber, grant in zip(
+                sessions, map(subscribers.get, users), grants, strict=True
+            )
         ]
         return Snapshot(now_ms, revision, boots, found)
 
@@ -116,6 +128,53 @@ class Store:
             if value is not None and (account := layout.account_or_none(name, value)) is not None
         }
         return accounts, subscribers
+
+    async def _grants(self, lookups: Sequence[Lookup | None]) -> list[Grant | None]:
+        """Return the grant that each session may begin with: by Class, by session, by device."""
+        prefix = self._connection.prefix
+        pointers = {
+            f"{prefix}{pointer}": b""
+            for lookup in lookups
+            if lookup is not None and lookup.username
+            for pointer in _pointers(lookup)
+        }
+        if not pointers:
+            return [None] * len(lookups)
+        values = await self._connection.command("MGET", *pointers)
+        pointers |= {
+            key: value for key, value in zip(pointers, values, strict=True) if value is not None
+        }
+        candidates = [
+            []
+            if lookup is None or not lookup.username
+            else [
+                *lookup.grants,
+                *(_uid(pointers[f"{prefix}{pointer}"]) for pointer in _pointers(lookup)),
+            ]
+            for lookup in lookups
+        ]
+        wanted = list(dict.fromkeys(uid for each in candidates for uid in each if uid))
+        if not wanted:
+            return [None] * len(lookups)
+        values = await self._connection.command("MGET", *(f"{prefix}:g:{u.hex()}" for u in wanted))
+        grants = {
+            uid: layout.grant_or_none(uid, value)
+            for uid, value in zip(wanted, values, strict=True)
+            if value is not None
+        }
+        return [
+            next(
+                (
+                    grant
+                    for uid in each
+                    if (grant := grants.get(uid)) is not None
+                    and lookup is not None
+                    and grant.username == lookup.username
+                ),
+                None,
+            )
+            for lookup, each in zip(lookups, candidates, strict=True)
+        ]
 
     async def commit(self, steps: Sequence[Step], loose: Sequence[bytes] = ()) -> CommitResult:
         # Steps of one NAS may come from different reads, so they may expect different marks.
@@ -188,6 +247,19 @@ class Store:
         return int(value or 0)
 
 
+def _pointers(lookup: Lookup) -> list[str]:
+    _, acct_session_id = parts_of(lookup.session)
+    return all_pointers(lookup.nas, acct_session_id, lookup.username, lookup.station)
+
+
+def _uid(value: bytes) -> bytes:
+    """The uid that a pointer holds in hex; empty for what is none."""
+    try:
+        return bytes.fromhex(value.decode())
+    except ValueError:
+        return b""
+
+
 def _subscriber_or_none(value: bytes) -> Subscriber | None:
     try:
         return _subscriber(value)
@@ -216,7 +288,7 @@ def _movement(movement: AnyMovement) -> tuple[object, ...]:
             return (*head, "limits", "" if limit is None else limit, minimum)
         case SetStatus(suspended=suspended, closed=closed):
             return (*head, "status", layout.status_flags(suspended=suspended, closed=closed))
-        case PutSubscriber(username=username, plan=plan):
-            return (*head, "subscriber", username, plan)
+        case PutSubscriber(username=username, plan=plan, login=login):
+            return (*head, "subscriber", username, plan, login)
         case DropSubscriber(username=username):
             return (*head, "drop", username)

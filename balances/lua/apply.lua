@@ -6,7 +6,7 @@
 --          { account, sequence, 'post', micros }               (signed)
 --          { account, sequence, 'limits', limit or '', minimum }
 --          { account, sequence, 'status', flags }              (SUSPENDED, CLOSED)
---          { account, sequence, 'subscriber', user name, plan }
+--          { account, sequence, 'subscriber', user name, plan, login (opaque) }
 --          { account, sequence, 'drop', user name }
 -- returns  { now, { applied sequence of the account per movement } }
 --
@@ -84,7 +84,7 @@ local function apply_one(j, p, a, m, totals)
     local before = redis.call('GET', key)
     local back = before and { 'SET', key, before } or { 'DEL', key }
     if kind == 'subscriber' then
-      j:write(back, 'SET', key, cmsgpack.pack({ m[1], m[5] }))
+      j:write(back, 'SET', key, cmsgpack.pack({ m[1], m[5], m[6] }))
     elseif before and cmsgpack.unpack(before)[1] == m[1] then
       -- It may have gone over to another account, whose movements are in an order of their own.
       j:write(back, 'DEL', key)

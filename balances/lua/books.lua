@@ -42,7 +42,7 @@ end
 -- inspect: accounts as they are at one moment each.
 --
 -- args     account ids
--- returns  { account value or false, sum of what its sessions hold, number of open sessions } per id
+-- returns  { account value or false, sum of what its sessions and grants hold, number of open sessions } per id
 -- What is not understood is not there: it shows as drift, and does not hide the other accounts.
 local function inspect(keys, args)
   local p = keys[1]
@@ -62,7 +62,7 @@ local function inspect(keys, args)
         open = open + 1
       end
     end
-    out[i] = { account_or_false(accounts[i]), held, open }
+    out[i] = { account_or_false(accounts[i]), held + held_by_grants(p, id), open }
   end
   return out
 end
@@ -127,8 +127,8 @@ local function restore_sessions(keys, args)
   return n
 end
 
--- restart: begin a new generation of the books, behind the fence. The old accounts, sessions and jobs
--- have been deleted by the caller; what is published (plans, NASes) and the boot marks stay.
+-- restart: begin a new generation of the books, behind the fence. The old accounts, sessions, grants
+-- and jobs have been deleted by the caller; what is published (plans, NASes) and the boot marks stay.
 --
 -- args     generation
 -- returns  1
@@ -137,7 +137,8 @@ local function restart(keys, args)
   must_be_fenced(p)
   local version = first_version(args[1])
   local m = redis.call('HMGET', p .. ':meta', 'fence', 'revision:plans', 'revision:nas')
-  redis.call('DEL', p .. ':meta', p .. ':wake', p .. ':jobs', p .. ':settle', p .. ':regrants')
+  redis.call('DEL', p .. ':meta', p .. ':wake', p .. ':jobs', p .. ':settle', p .. ':regrants',
+    p .. ':grants')
   redis.call('HSET', p .. ':meta', 'generation', args[1], 'sequence', 0, 'accounts', 0,
     'version', version, 'fence', m[1], 'revision:plans', m[2] or 0,
     'revision:nas', m[3] or 0)

@@ -10,7 +10,8 @@
 --
 -- A step is committed if the session still has the version that was read (0: none), the account its
 -- rating version, the NAS its boot mark, and if the grant that was expected is just what is
--- available now. Balance and reserved move by difference, so a top-up or a sibling session does not
+-- available now. A step may take over the grant of a login, whose uid its session then has: without
+-- that grant it is stale. Balance and reserved move by difference, so a top-up or a sibling session does not
 -- make a step stale unless it changes the grant.
 --
 -- All sessions and accounts are read in two commands and written in one; the rest is written only
@@ -19,15 +20,10 @@
 -- entries, nas, flags, expected version, rating version, charge, want, grant (micros),
 -- cut after (ms, -1 = not), cause, least (micros), quiet (s), uid
 local STEP = '>BI2BI8I8i8i8i8i8Bi8I4c16'
-local STEP_OPEN, STEP_REGRANT_ONLY = 1, 2
-
-local STALE_SESSION, NO_ACCOUNT, STALE_RATING, STALE_CREDIT, STALE_BOOT, BOUND, FAULTY =
-  1, 2, 3, 4, 5, 6, 7
+local STEP_OPEN, STEP_REGRANT_ONLY, STEP_TAKES_GRANT = 1, 2, 4
 
 -- What one command can take: Lua passes some 8,000 values. layout.py knows these bounds too.
 local MAX_STEPS, MAX_ENTRIES = 1000, 2500
-
-local LATE_WINDOW_MS = 7 * 24 * 3600 * 1000
 
 -- Which of the batch's NASes have had an Accounting-On or -Off since they were read.
 local function changed_boots(p, args, count)
@@ -103,6 +99,12 @@ function Batch:stage(i)
   if charge > MAX or want > MAX then return BOUND end
 
   local held = old and old.held or 0
+  local taken, taken_value
+  if has(flags, STEP_TAKES_GRANT) then
+    taken, taken_value = grant_of(self.p, hex(uid))
+    if not taken or taken.account ~= args[at + 2] or self.taken[uid] then return STALE_SESSION end
+    held = held + taken.held
+  end
   local balance = a.balance - charge
   local reserved = a.reserved - held
   local free = math.huge
@@ -120,7 +122,7 @@ function Batch:stage(i)
   local step = {
     key = key, member = args[at + 1], account = a, old = old, value = value, uid = uid, wake = wake,
     was_open = was_open, is_open = is_open, nas = self.nas[nas], cut_after = cut_after, cause = cause,
-    least = least, grant = grant,
+    least = least, grant = grant, taken = taken, taken_value = taken_value,
     rewake = was_open and is_open and wake ~= old.wake,
   }
   step.flags = (is_open and OPEN or 0) + (is_open and cutting and CUTTING or 0)
@@ -136,6 +138,7 @@ function Batch:stage(i)
     self:append(a.charged, args[e])
   end
   self.staged[key] = step.written
+  if taken then self.taken[uid] = true end
   self.writes = self.writes + 1
   self[self.writes] = step
   return 0
@@ -219,6 +222,9 @@ function Batch:write_indexes(j, step)
     j:srem(p .. ':as:' .. step.account.id, member)
     j:srem(p .. ':ns:' .. step.nas, member)
   end
+  if step.taken then
+    take_grant_over(j, p, hex(step.uid), step.taken, step.taken_value, member)
+  end
   if not step.is_open then
     j:write({ 'PERSIST', step.key }, 'PEXPIRE', step.key, LATE_WINDOW_MS)
   end
@@ -256,7 +262,7 @@ local function commit(keys, args)
   local loose = tonumber(args[at])
   local batch = setmetatable({
     p = p, args = args, now = now, books = books, nas = nas, boot_changed = boot_changed,
-    accounts = {}, totals = {}, staged = {}, entries = {}, entry_count = 0, writes = 0,
+    accounts = {}, totals = {}, staged = {}, taken = {}, entries = {}, entry_count = 0, writes = 0,
   }, Batch)
   local n
   batch.steps, n, batch.session_keys, batch.account_keys, batch.account_count, batch.account_at =

@@ -15,6 +15,13 @@ local ACCOUNT_SIZE = 61  -- octets
 local SESSION = '>BBI8i8I8I8I4c16I2c0'
 local SESSION_FIXED = 56  -- octets before the account's name
 
+-- What became of a step or a login; 0 is booked. balances/messages.py has the same.
+local STALE_SESSION, NO_ACCOUNT, STALE_RATING, STALE_CREDIT, STALE_BOOT, BOUND, FAULTY =
+  1, 2, 3, 4, 5, 6, 7
+
+-- How long a closed session keeps its marks, for records that come late.
+local LATE_WINDOW_MS = 7 * 24 * 3600 * 1000
+
 local UNLIMITED, SUSPENDED, CLOSED = 1, 2, 4   -- account flags
 local OPEN, CUTTING, REGRANT = 1, 2, 4         -- session flags
 

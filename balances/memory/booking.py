@@ -5,7 +5,7 @@ import msgspec
 from balances.entries import JOB_FIELD, LOOSE_FIELD
 from balances.errors import StoreRefused
 from balances.layout import MAX_ENTRIES, MAX_STEPS
-from balances.memory import enforcement
+from balances.memory import enforcement, granting
 from balances.memory.partition import Partition, Session, Wake
 from balances.messages import (
     COMMITTED,
@@ -73,7 +73,7 @@ class Booking:
         self._partition.accounts[step.account] = _replace(
             account,
             balance=account.balance - step.charge,
-            reserved=account.reserved - (old.held if old else 0) + step.grant,
+            reserved=account.reserved - self._held(step, old) + step.grant,
             charged=account.charged + len(step.entries),
         )
         self._entries += (
@@ -81,6 +81,8 @@ class Booking:
             for number, entry in enumerate(step.entries, 1)
         )
         self._put(step, session)
+        if step.takes_grant:
+            granting.take_over(self._partition, step.uid, step.session)
         self._booked.add(step.session)
         return Status.COMMITTED
 
@@ -98,14 +100,23 @@ class Booking:
             return Status.FAULTY
         if max(step.charge, step.want) > MAX_MICROS:
             return Status.BEYOND_BOUNDS
+        if step.takes_grant:
+            grant = self._partition.grants.get(step.uid)
+            if grant is None or grant.account != step.account:
+                return Status.STALE_SESSION
         balance = account.balance - step.charge
-        reserved = account.reserved - (old.held if old else 0)
+        reserved = account.reserved - self._held(step, old)
         after = _replace(account, balance=balance, reserved=reserved)
         if _granted(step.want, after.available) != step.grant:
             return Status.STALE_CREDIT
         if abs(balance) > MAX_MICROS or reserved + step.grant > MAX_MICROS:
             return Status.BEYOND_BOUNDS
         return Status.COMMITTED
+
+    def _held(self, step: Step, old: StoredSession | None) -> int:
+        """What the step gives back before it is granted anew."""
+        grant = self._partition.grants[step.uid].held if step.takes_grant else 0
+        return (old.held if old else 0) + grant
 
     def _put(self, step: Step, session: Session | None) -> None:
         old = session.stored if session else None
@@ -237,8 +248,8 @@ class Moving:
                 return _replace(account, credit_limit=limit, minimum=minimum), Wake.ALL
             case SetStatus(suspended=suspended, closed=closed):
                 return _rerated(account, suspended=suspended, closed=closed), Wake.ALL
-            case PutSubscriber(username=username, plan=plan):
-                self._subscribers[username] = Subscriber(account.account, plan)
+            case PutSubscriber(username=username, plan=plan, login=login):
+                self._subscribers[username] = Subscriber(account.account, plan, login)
                 return _rerated(account), None
             case DropSubscriber(username=username):
                 owner = self._subscribers.get(username, self._partition.subscribers.get(username))

@@ -37,6 +37,16 @@ class Wake(enum.Enum):
     HOLDING = enum.auto()  # they hold a reservation
 
 
+class Kept(msgspec.Struct, frozen=True):
+    """The grant of a login as it is kept."""
+
+    account: str
+    held: int
+    expires_ms: int
+    username: str
+    pointers: tuple[str, ...]
+
+
 class Session(msgspec.Struct):
     """A session as it is kept. `leased_until_ms` is when it may be given to a sweeper again."""
 
@@ -106,7 +116,7 @@ class Partition:
         self.clear()
 
     def clear(self) -> None:
-        """Forget accounts, subscribers, sessions, jobs and stream."""
+        """Forget accounts, subscribers, sessions, grants, jobs and stream."""
         self.accounts: dict[str, Account] = {}
         self.subscribers: dict[str, Subscriber] = {}
         self.sessions: dict[str, Session] = {}
@@ -117,6 +127,10 @@ class Partition:
         self.waking: dict[tuple[str, Wake], None] = {}
         self.jobs: dict[str, Job] = {}
         self.job_agenda = Agenda()
+        self.grants: dict[bytes, Kept] = {}
+        self.grant_agenda = Agenda()
+        self.pointers: dict[str, bytes] = {}
+        self.logins: dict[str, dict[bytes, str]] = {}
         self.entries: list[StreamEntry] = []
 
     def require_books(self) -> int:

@@ -7,7 +7,8 @@ from collections.abc import Callable, Mapping, Sequence
 import msgspec
 
 from balances.errors import StoreRefused
-from balances.memory import enforcement
+from balances.keys import all_pointers, parts_of
+from balances.memory import enforcement, granting
 from balances.memory.booking import Booking, Moving
 from balances.memory.enforcement import Verdict
 from balances.memory.partition import Partition, Roster, Session, Wake
@@ -22,7 +23,10 @@ from balances.messages import (
     Due,
     DueSession,
     Found,
+    Grant,
     Job,
+    Login,
+    LoginOutcome,
     Lookup,
     Position,
     RestoredSession,
@@ -76,7 +80,19 @@ class MemoryStore:
             partition.accounts.get(stored.account) if stored else None,
             subscriber,
             partition.accounts.get(subscriber.account) if subscriber else None,
+            None if stored and stored.open else self._grant(lookup),
         )
+
+    def _grant(self, lookup: Lookup) -> Grant | None:
+        partition = self._partition
+        _, acct_session_id = parts_of(lookup.session)
+        pointers = all_pointers(lookup.nas, acct_session_id, lookup.username, lookup.station)
+        candidates = [*lookup.grants, *(partition.pointers.get(each, b"") for each in pointers)]
+        for uid in candidates:
+            kept = partition.grants.get(uid)
+            if lookup.username and kept is not None and kept.username == lookup.username:
+                return Grant(uid, kept.account, kept.held, kept.username)
+        return None
 
     async def commit(self, steps: Sequence[Step], loose: Sequence[bytes] = ()) -> CommitResult:
         self._partition.require_open_books()
@@ -251,6 +267,22 @@ class MemoryStore:
     async def live_jobs(self, limit: int) -> list[Job]:
         return [self._partition.jobs[uid] for uid in self._partition.job_agenda.soonest(limit)]
 
+    # Logins
+
+    async def login(self, login: Login) -> LoginOutcome:
+        self._partition.require_open_books()
+        return granting.book_login(self._partition, login, self._clock())
+
+    async def release_grants(self, uids: list[bytes]) -> int:
+        self._partition.require_open_books()
+        return granting.release(self._partition, uids)
+
+    async def expire_grants(self, limit: int) -> tuple[int, int | None]:
+        partition = self._partition
+        partition.require_open_books()
+        due = [bytes.fromhex(uid) for uid in partition.grant_agenda.take(self._clock(), limit)]
+        return granting.release(partition, due), partition.grant_agenda.next_ms()
+
     # SettlementStream
 
     async def entries_after(
@@ -318,7 +350,8 @@ class MemoryStore:
         held = [
             partition.sessions[key].stored.held for key in partition.open_of_account.get(name, ())
         ]
-        return AccountAudit(account, sum(held), len(held))
+        held_in_all = sum(held) + granting.held_by_grants(partition, name)
+        return AccountAudit(account, held_in_all, len(held))
 
     # Restoration
 

@@ -12,7 +12,7 @@ from balances.messages import (
     SetLimits,
     SetStatus,
 )
-from tests.balances.world import ALICE, LEASE_MS, SESSION, SIBLING, World, uid_of
+from tests.balances.world import ALICE, LEASE_MS, LIFETIME_MS, SESSION, SIBLING, World, uid_of
 
 UID = uid_of(SESSION).hex()
 
@@ -144,6 +144,27 @@ async def movements(world: World) -> object:
     )
 
 
+async def a_grant(world: World) -> None:
+    await world.fund(1000)
+    await world.grant(want=400)
+
+
+async def a_grant_to_expire(world: World) -> None:
+    await a_grant(world)
+    world.pass_ms(LIFETIME_MS)
+
+
+async def grants_of_all_kinds(world: World) -> None:
+    """One that is taken over, one that has ended since, and one of the device that asks again."""
+    await world.fund(1000)
+    uid = await world.grant("n|1", station="", want=10)
+    await world.book("n|1", uid=uid, takes_grant=True, grant=0)
+    uid = await world.grant("n|2", station="", want=10)
+    await world.book("n|2", uid=uid, takes_grant=True, grant=0)
+    await world.book("n|2", open=False)
+    await world.grant(want=300)
+
+
 SCENARIOS: dict[str, tuple[Callable[[World], Awaitable[object]], ...]] = {
     "open": (nothing, commit(want=300, entries=(b"opened",))),
     "interim": (an_open_session, commit(charge=10, want=300, entries=(b"used",))),
@@ -179,6 +200,20 @@ SCENARIOS: dict[str, tuple[Callable[[World], Awaitable[object]], ...]] = {
     ),
     "report": (a_begun_job, lambda world: world.jobs.report_job(UID, "refused", "x", 5, 900)),
     "request": (an_open_session, lambda world: world.jobs.request_disconnect(SESSION)),
+    "log in": (nothing, lambda world: world.ask(want=300)),
+    "log in again": (
+        grants_of_all_kinds,
+        lambda world: world.ask(want=500, uid=uid_of(SESSION, 8), session_limit=9),
+    ),
+    "begin with a grant": (
+        a_grant,
+        commit(uid=uid_of(SESSION, 9), takes_grant=True, want=500, grant=500),
+    ),
+    "give grants back": (
+        grants_of_all_kinds,
+        lambda world: world.logins.release_grants([uid_of(SESSION, 9), bytes(16)]),
+    ),
+    "expire grants": (a_grant_to_expire, lambda world: world.logins.expire_grants(10)),
     "request again": (a_begun_job, lambda world: world.jobs.request_disconnect(SESSION)),
     "publish": (plans, lambda world: world.movements.publish("plans", 2, {"b": b"3"})),
     "publish first": (nothing, lambda world: world.movements.publish("nas", 2, {"b": b"3"})),

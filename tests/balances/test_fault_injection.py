@@ -40,7 +40,10 @@ async def arm(world: World, number: int) -> int:
 
 
 #: Where one step or one job may fail and the others go on: tests below.
-PARTLY = ("claim", "cancel a job", "go on under a person's job", "all kinds at once")
+PARTLY = (
+    *("claim", "cancel a job", "go on under a person's job", "all kinds at once"),
+    "begin with a grant",
+)
 
 
 @pytest.mark.parametrize("name", SCENARIOS)

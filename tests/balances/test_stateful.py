@@ -25,13 +25,19 @@ from msgspec.structs import replace
 from balances.connection import Connection
 from balances.entries import JOB_FIELD, JobEvent, decode_job_event
 from balances.errors import StoreError
+from balances.keys import grant_pointers
 from balances.messages import (
     AnyMovement,
     Claim,
     CutCause,
     DropSubscriber,
     Found,
+    Grant,
+    Login,
+    LoginOutcome,
+    LoginStatus,
     Lookup,
+    Occupant,
     OpenAccount,
     Outcome,
     Position,
@@ -93,6 +99,7 @@ class Plan(msgspec.Struct):
     report: bool
     quiet: int
     stale: str
+    takes_grant: bool
 
 
 PLANS = st.builds(
@@ -110,6 +117,7 @@ PLANS = st.builds(
     report=st.sampled_from([True, True, False]),
     quiet=st.sampled_from([60, 900]),
     stale=st.sampled_from(["", "", "", "", "", "", "session", "rating", "boot", "grant"]),
+    takes_grant=st.booleans(),
 )
 
 
@@ -118,7 +126,9 @@ class Ledger:
 
     def __init__(self) -> None:
         self.balance: dict[str, int] = defaultdict(int)
-        self.held: dict[str, tuple[str, int]] = {}
+        self.held: dict[str | bytes, tuple[str, int]] = {}
+        self.pointers: dict[str, bytes] = {}
+        self.expiry: dict[bytes, int] = {}
         self.charged: dict[str, int] = defaultdict(int)
 
     def reserved(self, account: str) -> int:
@@ -129,10 +139,25 @@ class Ledger:
         self.balance[step.account] -= step.charge
         self.charged[step.account] += len(step.entries)
         self.held.pop(step.session, None)
+        if step.takes_grant:
+            del self.held[step.uid]
         if limit is not None:
             there = self.balance[step.account] - self.reserved(step.account) + limit - minimum
             assert step.grant <= max(there, 0)
         self.held[step.session] = (step.account, step.grant)
+
+    def granted(self, login: Login, now_ms: int) -> None:
+        """A login was granted, in place of what its device was granted before."""
+        for pointer in login.pointers:
+            earlier = self.pointers.get(pointer, b"")
+            if self.held.get(earlier, ("", 0))[0] == login.account:
+                del self.held[earlier]
+            self.pointers[pointer] = login.uid
+        self.held[login.uid] = (login.account, login.grant)
+        self.expiry[login.uid] = now_ms + login.lifetime_ms
+
+    def grants(self) -> list[bytes]:
+        return [uid for uid in self.held if isinstance(uid, bytes)]
 
 
 class BooksMachine(RuleBasedStateMachine):
@@ -149,6 +174,7 @@ class BooksMachine(RuleBasedStateMachine):
         self.epochs: dict[str, int] = defaultdict(int)
         self.marks: dict[str, int] = {}
         self.trimmed = 0
+        self.logins = 0
         self.model, self.store = memory_world(), store_world(self.connection)
         self.run(self.begin())
 
@@ -260,6 +286,79 @@ class BooksMachine(RuleBasedStateMachine):
             if outcome.status is Status.COMMITTED:
                 self.ledger.booked(step, *limits[step.account])
 
+    @rule(
+        session=st.sampled_from([*SESSIONS, "n|"]),
+        account=st.sampled_from(ACCOUNTS),
+        user=st.sampled_from(USERS),
+        station=st.sampled_from(["", "mac"]),
+        want=AMOUNTS,
+        most=st.sampled_from([0, 0, 1, 2]),
+        lifetime_ms=st.sampled_from([500, 60_000]),
+        stale=st.sampled_from(["", "", "", "", "rating", "grant"]),
+    )
+    def a_user_logs_in(
+        self,
+        session: str,
+        account: str,
+        user: str,
+        station: str,
+        want: int,
+        most: int,
+        lifetime_ms: int,
+        stale: str,
+    ) -> None:
+        (audit,) = self.run(self.model.keeping.inspect([account]))
+        there = audit.account.available if audit else 0
+        nas, _, acct_session_id = session.partition("|")
+        self.logins += 1
+        login = Login(
+            uid=self.logins.to_bytes(16),
+            account=account,
+            username=user,
+            pointers=grant_pointers(nas, acct_session_id, user, station),
+            expected_rating=(audit.account.rating_version if audit else 1) + (stale == "rating"),
+            want=want,
+            grant=(want if there is None else min(want, max(there, 0))) + (stale == "grant"),
+            lifetime_ms=lifetime_ms,
+            session_limit=most,
+            counted=tuple(
+                Occupant(one.session.uid, key)
+                for key, one in zip(SESSIONS, self.run(found(self.model)), strict=True)
+                if one.session is not None and one.session.open and one.session.account == account
+            )
+            if not self.fenced()
+            else (),
+        )
+
+        async def ask(world: World) -> LoginOutcome:
+            outcome = await world.logins.login(login)
+            return replace(outcome, occupants=sorted(outcome.occupants, key=lambda o: o.uid))
+
+        outcome = self.both(ask)
+        if isinstance(outcome, LoginOutcome) and outcome.status is LoginStatus.GRANTED:
+            self.ledger.granted(login, outcome.now_ms)
+
+    @rule(limit=st.integers(1, 3))
+    def grants_expire(self, limit: int) -> None:
+        expired = self.both(lambda world: world.logins.expire_grants(limit))
+        if isinstance(expired, Refusal):
+            return
+        due = [
+            uid
+            for uid in sorted(self.ledger.grants(), key=lambda uid: (self.ledger.expiry[uid], uid))
+            if self.ledger.expiry[uid] <= self.model.now_ms
+        ][:limit]
+        assert expired[0] == len(due)
+        for uid in due:
+            del self.ledger.held[uid]
+
+    @rule(index=st.integers(0, 3))
+    def a_grant_is_given_back(self, index: int) -> None:
+        grants = self.ledger.grants()
+        uid = grants[index] if index < len(grants) else bytes(16)
+        if self.both(lambda world: world.logins.release_grants([uid])) == 1:
+            del self.ledger.held[uid]
+
     @precondition(lambda self: self.fenced())
     @rule(session=st.sampled_from(SESSIONS))
     def nothing_gets_through_the_fence(self, session: str) -> None:
@@ -268,7 +367,8 @@ class BooksMachine(RuleBasedStateMachine):
         assert refused == self.both(lambda world: world.find(session))
 
     async def step(self, world: World, plan: Plan) -> Step:
-        stored = (await world.find(plan.session)).session
+        there = await world.find(plan.session, USERS[0])
+        stored, grant = there.session, there.grant
         quiet = plan.quiet if plan.report or stored is None else stored.quiet
         changes: dict[str, Any] = {
             "charge": plan.charge,
@@ -287,6 +387,8 @@ class BooksMachine(RuleBasedStateMachine):
             account = stored.account
             changes["entries"] = (b"%s" % account.encode(),) * plan.entries
         step = await world.step(plan.session, account, **changes)
+        if plan.takes_grant and grant is not None:
+            step = await begun(world, step, grant)
         match plan.stale:
             case "session":
                 return replace(step, expected_version=step.expected_version + 1)
@@ -439,6 +541,16 @@ class BooksMachine(RuleBasedStateMachine):
             if one.session is not None:
                 assert one.session.cutting == (one.session.uid.hex() in jobs)
                 assert not one.session.cutting or one.session.open
+
+
+async def begun(world: World, step: Step, grant: Grant) -> Step:
+    """A step that begins its session with a grant, and may have what that holds."""
+    (audit,) = await world.keeping.inspect([step.account])
+    there = audit.account.available if audit else 0
+    if there is not None:
+        there = min(step.want, max(there + grant.held - step.charge, 0))
+    granted = step.want if there is None else there
+    return replace(step, uid=grant.uid, takes_grant=True, grant=granted)
 
 
 def unversioned(stored: StoredSession | None) -> StoredSession | None:

@@ -7,6 +7,8 @@ import msgspec
 
 from balances.connection import Connection
 from balances.housekeeping import Housekeeping, StreamAndBooks
+from balances.keys import grant_pointers
+from balances.logins import Logins as StoreLogins
 from balances.memory import MemoryStore
 from balances.messages import (
     Account,
@@ -14,6 +16,9 @@ from balances.messages import (
     CutCause,
     Due,
     Found,
+    Login,
+    LoginOutcome,
+    LoginStatus,
     Lookup,
     OpenAccount,
     Outcome,
@@ -31,6 +36,7 @@ from balances.port import (
     BookKeeping,
     Directory,
     JobQueue,
+    Logins,
     Movements,
     Restoration,
     SettlementStream,
@@ -53,6 +59,7 @@ SESSION = f"{NAS}|8000001a"
 SIBLING = f"{NAS}|8000001b"
 LEASE_MS = 60_000
 QUIET_S = 900
+LIFETIME_MS = 120_000
 
 
 def uid_of(session: str, epoch: int = 0) -> bytes:
@@ -73,6 +80,7 @@ class World:
         stream: SettlementStream,
         keeping: BookKeeping,
         restoration: Restoration,
+        logins: Logins,
     ) -> None:
         self.hot = hot
         self.movements = movements
@@ -82,6 +90,7 @@ class World:
         self.stream = stream
         self.keeping = keeping
         self.restoration = restoration
+        self.logins = logins
         self._now_ms = START_MS
         self.connection: Connection | None = None
 
@@ -226,6 +235,41 @@ class World:
         await self.book(session, cut_after_ms=after_ms, **changes)
         return (await self.session(session)).uid.hex()
 
+    # Logins
+
+    async def ask(
+        self,
+        session: str = SESSION,
+        account: str = ALICE,
+        *,
+        station: str = "mac1",
+        username: str = "ute",
+        **changes: Any,
+    ) -> LoginOutcome:
+        """Log in for a session, granted what there is unless `grant` is given."""
+        nas, _, acct_session_id = session.partition("|")
+        login = Login(
+            uid=uid_of(session, 9),
+            account=account,
+            username=username,
+            pointers=grant_pointers(nas, acct_session_id, username, station),
+            expected_rating=(await self.account(account)).rating_version,
+            want=0,
+            grant=0,
+            lifetime_ms=LIFETIME_MS,
+        )
+        login = msgspec.structs.replace(login, **changes)
+        if "grant" not in changes:
+            available = (await self.account(account)).available
+            grant = login.want if available is None else min(login.want, max(available, 0))
+            login = msgspec.structs.replace(login, grant=grant)
+        return await self.logins.login(login)
+
+    async def grant(self, session: str = SESSION, account: str = ALICE, **changes: Any) -> bytes:
+        """Log in, which must be granted; return the grant's uid."""
+        assert (await self.ask(session, account, **changes)).status is LoginStatus.GRANTED
+        return uid_of(session, 9)
+
     async def due(self, limit: int = 1000, lease_ms: int = LEASE_MS) -> Due:
         """Take what is due."""
         return await self.sweeps.due(limit, lease_ms)
@@ -239,7 +283,7 @@ def memory_world() -> World:
     """A world over the store in memory."""
     worlds: list[World] = []
     store = MemoryStore(lambda: worlds[0].now_ms)
-    worlds.append(World(store, store, store, store, store, store, store, store))
+    worlds.append(World(store, store, store, store, store, store, store, store, store))
     return worlds[0]
 
 
@@ -256,6 +300,7 @@ def store_world(connection: Connection) -> World:
         stream,
         stream,
         StoreRestoration(connection),
+        StoreLogins(connection),
     )
     world.connection = connection
     world.pass_ms(0)
