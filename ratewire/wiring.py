@@ -13,6 +13,7 @@ from balances.connection import Connection
 from balances.health import Heartbeats
 from balances.housekeeping import Housekeeping, StreamAndBooks
 from balances.listing import Listing
+from balances.logins import Logins
 from balances.notices import Notices
 from balances.restoration import Restoration
 from balances.store import Store
@@ -74,6 +75,7 @@ class System:
         )
         self.store = Store(self.connection)
         self.housekeeping = Housekeeping(self.connection)
+        self.logins = Logins(self.connection)
         self.stream = StreamAndBooks(self.connection)
         self.restoration = Restoration(self.connection)
         self.listing = Listing(self.connection)

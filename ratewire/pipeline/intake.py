@@ -17,8 +17,10 @@ from radius.records import AccountingRecord, AcctStatus
 from ratewire.observer import Observer
 from ratewire.outage import Outage
 from ratewire.pipeline.credit import Credit
+from ratewire.pipeline.progress import station_of
 from ratewire.pipeline.raters import Raters
 from ratewire.pipeline.steps import Booking, Deferred, Missing, Rater, Unclear
+from ratewire.pipeline.tickets import grants_in
 
 _log = structlog.get_logger(__name__)
 
@@ -76,7 +78,15 @@ class _Group:
     @property
     def lookup(self) -> Lookup:
         record = self.records[0]
-        return Lookup(self.key, record.nas, record.user_name or "", self.asks_owner)
+        classes = record.classes
+        return Lookup(
+            self.key,
+            record.nas,
+            record.user_name or "",
+            self.asks_owner,
+            grants_in(classes) if classes else (),
+            station_of(record) if record.status == AcctStatus.START else "",
+        )
 
 
 class Intake:

@@ -6,12 +6,13 @@ from balances import entries
 from balances.layout import MAX_STEP_ENTRIES
 from balances.messages import (
     Account,
+    Grant,
     SessionState,
     StoredSession,
     Subscriber,
 )
-from radius.attributes import ACCT_DELAY_TIME
-from radius.records import AccountingRecord, identity
+from radius.attributes import ACCT_DELAY_TIME, CALLING_STATION_ID
+from radius.records import AccountingRecord, identity, text
 from rating.plan import Plan
 from rating.quantity import Counters
 from rating.reservation import Pace
@@ -52,6 +53,12 @@ def reported_ms(record: AccountingRecord) -> int:
     return record.arrived_ms - (int.from_bytes(delay) * 1000 if delay else 0)
 
 
+def station_of(record: AccountingRecord) -> str:
+    """Return the device of a record, as its login is found by it; empty if it names none."""
+    station = record.attributes.get(CALLING_STATION_ID)
+    return "" if station is None else text(station)
+
+
 def counters_of(record: AccountingRecord) -> Counters:
     """Return the counters of a record as it sent them; what it did not send is 0."""
     return Counters(record.session_seconds or 0, record.octets_in or 0, record.octets_out or 0)
@@ -70,6 +77,7 @@ class Progress:
         plan: Plan,
         stored: StoredSession | None,
         state: SessionState,
+        grant: Grant | None = None,
     ) -> None:
         self.key = key
         self.nas = nas
@@ -78,6 +86,7 @@ class Progress:
         self.plan = plan
         self.stored = stored
         self.state = state
+        self.grant = grant
         self.entries: list[bytes] = []
         self.anomalies: list[bytes] = []
         self.charge = 0
@@ -90,8 +99,9 @@ class Progress:
 
     @property
     def held(self) -> int:
-        """What the store holds for the session."""
-        return self.stored.held if self.stored is not None and self.stored.open else 0
+        """What the store holds for the session, and for the login that it begins with."""
+        held = self.stored.held if self.stored is not None and self.stored.open else 0
+        return held if self.grant is None else held + self.grant.held
 
     @property
     def full(self) -> bool:

@@ -253,14 +253,18 @@ class Rater:
             return resolved
         subscriber, account, plan = resolved
         rated = price(plan, None, Pace(self._terms.interim), folded)
+        grant = found.grant
+        if grant is not None and grant.account != account.account:
+            grant = None
         progress = Progress(
             key=key,
             nas=record.nas,
-            uid=self._new_uid(),
+            uid=self._new_uid() if grant is None else grant.uid,
             account=account,
             plan=plan,
             stored=None if before is None else before.stored,
             state=new_state(record, subscriber, plan, rated.meter, rated.pace),
+            grant=grant,
         )
         progress.open_with(record, rated, now_ms)
         return progress
@@ -316,6 +320,7 @@ class Rater:
             entries=(*progress.entries, *progress.anomalies),
             report=report,
             least=0 if state.admitted else progress.plan.minimum_credit_micros,
+            takes_grant=progress.grant is not None,
         )
 
     def _slice(self, progress: Progress, available: int | None) -> tuple[Slice, CutCause]:

@@ -4,9 +4,10 @@ import asyncio
 
 import structlog
 
+from ratewire.access import expiry
 from ratewire.enforcement.enforcer import Enforcer
 from ratewire.pipeline.raters import Raters
-from ratewire.roles.follow import NasFollower, Pulse
+from ratewire.roles.follow import NasFollower, Pulse, pause
 from ratewire.sweeper import Sweeper
 from ratewire.telemetry import Telemetry
 from ratewire.wiring import System, now_ms
@@ -36,6 +37,7 @@ async def run(system: System, stop: asyncio.Event, slot: int) -> None:
             tasks.create_task(follower.run(stop))
             tasks.create_task(sweeper.run(stop, sweeps.wait))
             tasks.create_task(enforcer.run(stop, jobs.wait))
+            tasks.create_task(expiry.run(system.logins, telemetry, stop, pause))
             tasks.create_task(Pulse(system, f"enforcer-{slot}", lambda: (True, "")).run(stop))
     finally:
         await sweeps.close()

@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import Awaitable, Callable, Sequence
-from typing import get_type_hints
+from typing import Any, get_type_hints
 
 import msgspec
 import pytest
@@ -22,6 +22,7 @@ from config.settings import RadiusSettings
 from radius.records import AcctStatus
 from ratewire.pipeline.plans import encode_plan, published_name
 from ratewire.pipeline.steps import stored_from_archive
+from ratewire.pipeline.tickets import class_of
 from rating.quantity import Counters
 from tests.ratewire.provider import INTERIM, NAS, START, STOP, Provider
 from tests.ratewire.records import HOURLY, METERED
@@ -622,3 +623,66 @@ async def test_plans_published_meanwhile_hold_for_the_next_session(provider: Pro
     ]
     assert plans == [1, 2]
     assert (await provider.session("new")).held == 80_000
+
+
+class TestLogins:
+    """A session begins with what its login was granted."""
+
+    async def granted(self, provider: Provider, **changes: Any) -> bytes:
+        wanted: dict[str, Any] = {"username": "bob", "want": 4_000_000, **changes}
+        return await provider.world.grant(f"{NAS}|s1", "acme", **wanted)
+
+    async def test_a_start_takes_over_the_whole_balance_that_its_login_reserved(
+        self, provider: Provider
+    ) -> None:
+        await provider.subscribe(4_000_000)
+        uid = await self.granted(provider)
+        assert await provider.money() == (4_000_000, 4_000_000)
+        await provider.told(START)
+        session = await provider.session()
+        assert (session.uid, session.held > 0) == (uid, True)
+        assert await provider.money() == (4_000_000, session.held)
+        assert await provider.jobs() == [], "the login's reservation is not in its own way"
+
+    async def test_by_class_alone(self, provider: Provider) -> None:
+        await provider.subscribe(4_000_000)
+        uid = await self.granted(provider, station="")
+        await provider.told(START, session="other", classes=(b"foreign", class_of(uid)))
+        assert (await provider.session("other")).uid == uid
+
+    async def test_by_the_device_alone(self, provider: Provider) -> None:
+        """As for ocserv: no Class, and a session id that the login did not have."""
+        await provider.subscribe(4_000_000)
+        uid = await provider.world.grant(
+            f"{NAS}|", "acme", username="bob", station="198.51.100.7", want=9
+        )
+        start = provider.report(START)
+        start = msgspec.structs.replace(
+            start, attributes={1: b"bob", 31: b"198.51.100.7", 44: b"s1"}
+        )
+        assert await provider.say(start) == [True]
+        assert (await provider.session()).uid == uid
+
+    async def test_a_lost_start_is_no_loss(self, provider: Provider) -> None:
+        await provider.subscribe(4_000_000)
+        uid = await self.granted(provider)
+        await provider.told(INTERIM, 60, 0, 0)
+        assert (await provider.session()).uid == uid
+
+    async def test_two_starts_with_one_class_are_two_sessions(self, provider: Provider) -> None:
+        """Multilink, or a NAS that confuses them: one has the grant, both are charged."""
+        await provider.subscribe(4_000_000)
+        uid = await self.granted(provider)
+        starts = [
+            provider.report(START, session=each, classes=(class_of(uid),)) for each in ("s1", "s2")
+        ]
+        assert await provider.say(*starts) == [True, True]
+        sessions = [await provider.session(each) for each in ("s1", "s2")]
+        assert [session.uid == uid for session in sessions].count(True) == 1
+        assert await provider.money() == (4_000_000, sum(session.held for session in sessions))
+
+    async def test_a_session_that_is_over_at_once_gives_it_back(self, provider: Provider) -> None:
+        await provider.subscribe(4_000_000)
+        await self.granted(provider)
+        await provider.told(STOP, 0, 0, 0)
+        assert (await provider.money())[1] == 0
