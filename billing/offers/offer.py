@@ -78,6 +78,16 @@ class Offer(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
         if faults:
             raise InvalidInput(f"offer {self.name!r}: " + "; ".join(faults))
 
+    def per_year_micros(self) -> int:
+        """Return what its recurring charges come to in a year of 12 months and 52 weeks, to compare
+        offers; one that follows the account's cycle counts as monthly.
+        """
+        return sum(
+            charge.amount_micros * (12 // months if (months := unit.months) else 52)
+            for charge in self.recurring
+            for unit in [charge.every or Unit.MONTH]
+        )
+
     def _faults(self) -> list[str]:
         faults: list[str] = []
         if not _NAME.fullmatch(self.name):

@@ -23,8 +23,10 @@ LEFT JOIN (
 ) AS posted USING (account_id, currency)
 
 -- name: subscribers
--- Who user names belong to.
-SELECT username, account_id, plan FROM subscribers
+-- Who user names belong to, those that are served; the throttled are on another plan than they bought.
+SELECT username, account_id, coalesce(throttle.plan, subscribers.plan) AS plan
+FROM subscribers LEFT JOIN account_throttles AS throttle USING (account_id)
+WHERE served
 
 -- name: on_the_road
 -- The movements that the store had not applied.
