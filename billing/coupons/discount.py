@@ -2,6 +2,7 @@
 
 import enum
 from collections.abc import Sequence
+from datetime import date
 from typing import Final
 
 import msgspec
@@ -81,11 +82,36 @@ class Line(msgspec.Struct, frozen=True):
 
 
 class Entitlement(msgspec.Struct, frozen=True):
-    """A discount that an account has; `left_micros` bounds a fixed one of which some was taken."""
+    """A discount that an account has; `left_micros` bounds a fixed one of which some was taken.
+
+    `of_micros` is what a fixed one is for: of less it takes less, in proportion.
+    """
 
     key: int
     terms: Terms
     left_micros: int | None = None
+    of_micros: int | None = None
+
+
+class Redeemed(msgspec.Struct, frozen=True):
+    """A coupon that an account has. `taken` is what it took off (micros) by a cycle's first day."""
+
+    account: str
+    redemption: int
+    code: str
+    description: str
+    terms: Terms
+    taken: dict[date, int]
+
+    def entitlement(self, cycle: date) -> Entitlement | None:
+        """Return what it still takes off in a cycle; None if it is used up."""
+        earlier = [day for day in self.taken if day != cycle]
+        if self.terms.cycles is not None and len(earlier) >= self.terms.cycles:
+            return None
+        left = self.terms.amount_micros
+        if left is not None:
+            left -= self.taken.get(cycle, 0)
+        return Entitlement(self.redemption, self.terms, left)
 
 
 def spread(total_micros: int, weights: Sequence[int], unit: int) -> list[int]:
@@ -142,4 +168,6 @@ def _total(each: Entitlement, base_micros: int, currency: str) -> int:
     if terms.currency != currency:
         return 0
     bound = terms.amount_micros if each.left_micros is None else each.left_micros
+    if each.of_micros:
+        bound = to_minor_unit(bound * base_micros, each.of_micros, currency)
     return min(bound, base_micros)

@@ -9,7 +9,7 @@ import asyncpg
 import msgspec
 
 from billing.accounts.register import lock, refuse_closed
-from billing.coupons.discount import Entitlement, Terms
+from billing.coupons.discount import Redeemed, Terms
 from billing.database import Connection
 from billing.errors import Conflict, InvalidInput, NotFound
 from billing.offers.offer import Offer
@@ -40,27 +40,6 @@ class Coupon(msgspec.Struct, frozen=True, kw_only=True):
     most_redemptions: int | None = None
     redemptions: int = 0
     withdrawn_at: datetime | None = None
-
-
-class Redeemed(msgspec.Struct, frozen=True):
-    """A coupon that an account has. `taken` is what it took off (micros) by a cycle's first day."""
-
-    account: str
-    redemption: int
-    code: str
-    description: str
-    terms: Terms
-    taken: dict[date, int]
-
-    def entitlement(self, cycle: date) -> Entitlement | None:
-        """Return what it still takes off in a cycle; None if it is used up."""
-        earlier = [day for day in self.taken if day != cycle]
-        if self.terms.cycles is not None and len(earlier) >= self.terms.cycles:
-            return None
-        left = self.terms.amount_micros
-        if left is not None:
-            left -= self.taken.get(cycle, 0)
-        return Entitlement(self.redemption, self.terms, left)
 
 
 async def create(conn: Connection, coupon: Coupon, now: datetime) -> Coupon:

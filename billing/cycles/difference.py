@@ -119,6 +119,8 @@ def _compare(
         return [_charge(each, each.period, currency) for each in wanted if not had], []
     charges: list[Charge] = []
     for each in wanted:
+        if not each.due:
+            continue
         same = [days for before in had if _is_same(each, before) for days in before.covers]
         for piece in without([each.period], same):
             charge = _charge(each, piece, currency)

@@ -51,7 +51,11 @@ class Rate(msgspec.Struct, frozen=True):
 
 
 class Proposed(msgspec.Struct, frozen=True):
-    """Days of a service that are to be billed for one charge, at a rate. `period` may be a part."""
+    """Days of a service that are to be billed for one charge, at a rate. `period` may be a part.
+
+    Those that are not `due` yet belong to a term that is planned within a period that has begun:
+    they are not billed now, but not given back either if they were billed with that period.
+    """
 
     service: int
     charge: str
@@ -61,13 +65,14 @@ class Proposed(msgspec.Struct, frozen=True):
     tax_category: str
     period: Period
     rate: Rate
+    due: bool = True
 
 
 def propose(
     services: Sequence[Service], calendar: Calendar, *, since: date, until: date
 ) -> list[Proposed]:
     """Return what is to be billed on the day `until` or was before it, of periods that reach beyond
-    `since`.
+    `since`; with what is planned in those.
 
     A charge in advance is due when its period begins, one in arrears when it ends, or when the
     service does. Raises Contradiction.
@@ -76,8 +81,6 @@ def propose(
     for service in services:
         check(service)
         for term, ends in _with_ends(service):
-            if term.starts_on > until:
-                break
             for charge in term.offer.recurring:
                 proposed += _recurring(service.service, term, ends, charge, calendar, since, until)
         proposed += _one_offs(service, until)
@@ -141,11 +144,13 @@ def _recurring(
 ) -> Iterator[Proposed]:
     own = calendar_of(charge, calendar)
     day = max(term.starts_on, own.part_of(since).period.start)
-    while day <= until and (term.ends_on is None or day < term.ends_on):
+    begun = own.part_of(until).period.end
+    while day < begun and (term.ends_on is None or day < term.ends_on):
         part = own.part_of(day)
         period = part.period.within(day, term.ends_on or date.max)
         assert period is not None
-        if _is_due(charge.timing, period, part, ends and period.end == term.ends_on, until):
+        due = _is_due(charge.timing, period, part, ends and period.end == term.ends_on, until)
+        if due or charge.timing is Timing.ADVANCE:
             if not charge.prorated:
                 period = Period(period.start, part.period.end)
             yield Proposed(
@@ -163,6 +168,7 @@ def _recurring(
                     charge.day_count,
                     charge.prorated,
                 ),
+                due=due,
             )
         day = part.period.end
 

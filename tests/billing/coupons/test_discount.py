@@ -97,6 +97,14 @@ def test_a_fixed_discount_takes_what_there_is_and_what_of_it_is_left() -> None:
     assert discounted([line(9_000_000)], [Entitlement(1, terms)], "USD") == {}
 
 
+def test_a_fixed_discount_of_a_whole_takes_its_share_of_a_part() -> None:
+    bundle = Entitlement(1, Terms(amount_micros=6_000_000, currency="EUR"), None, 30_000_000)
+    assert discounted([line(10_000_000), line(20_000_000)], [bundle], "EUR") == {
+        1: [2_000_000, 4_000_000]
+    }
+    assert discounted([line(5_000_000)], [bundle], "EUR") == {1: [1_000_000]}
+
+
 AMOUNTS = st.integers(-(10**4), 10**6).map(lambda minor: minor * 10_000)
 TERMS = st.builds(Terms, basis_points=st.integers(1, 10_000), rank=st.integers(1, 3)) | st.builds(
     Terms,

@@ -121,6 +121,19 @@ def due_days(service: Service, calendar: Calendar, until: date) -> dict[tuple[st
     return days
 
 
+def planned_days(service: Service, calendar: Calendar, until: date) -> dict[tuple[str, date], str]:
+    """What may have been billed ahead: days of terms to come, in periods that have begun."""
+    days: dict[tuple[str, date], str] = {}
+    for term in service.terms:
+        for charge in term.offer.recurring:
+            day = max(term.starts_on, until)
+            end = calendar_of(charge, calendar).part_of(until).period.end
+            while day < min(end, term.ends_on or end):
+                days[charge.code, day] = term.offer.name
+                day += timedelta(days=1)
+    return days
+
+
 class Life(msgspec.Struct):
     """What happens to a service: at each moment a day further, what is done, and whether a run."""
 

@@ -1,0 +1,282 @@
+"""Runs: billing all accounts that are due, in chunks, each in one transaction.
+
+What was billed is not due any more, so a run that died is simply gone on with, and any number may
+run at once: each takes accounts that no other has taken. An account that cannot be billed is parked
+and holds up no other.
+"""
+
+from collections.abc import Callable, Sequence
+from datetime import date, datetime
+from typing import Final
+
+import asyncpg
+import msgspec
+import structlog
+
+from billing.cycles import parking
+from billing.cycles.bill import Bill, bill
+from billing.cycles.booking import Made, book
+from billing.cycles.calendar import local_day
+from billing.cycles.loading import Held, OfferCache, held, hold_due, load_accounts
+from billing.cycles.proposal import Contradiction
+from billing.database import Connection, Pool, refused
+from billing.errors import NotFound
+from billing.partitions.ensure import ensure
+from billing.statements import load
+
+SQL = load(__package__, "queries.sql")
+
+_log = structlog.get_logger(__name__)
+
+#: Accounts that are billed in one transaction.
+CHUNK: Final = 200
+
+#: Told how many bills were made, and how many accounts were due when the run began.
+Progress = Callable[[int, int], None]
+
+
+class RunView(msgspec.Struct, frozen=True, kw_only=True):
+    """A run and what came of it so far. `amounts_micros` is by currency, without tax.
+
+    `bills` counts an account once for each day on which a bill was due: after a standstill there
+    may be several.
+    """
+
+    run: int
+    at: datetime
+    account: str | None
+    actor: str
+    began_at: datetime
+    ended_at: datetime | None
+    approved_at: datetime | None
+    approved_by: str | None
+    accounts_due: int
+    bills: int
+    billed: int
+    parked: int
+    amounts_micros: dict[str, int]
+
+
+class Outcome(msgspec.Struct, frozen=True):
+    """What a run did to an account: billed, nothing (there was nothing to bill), or parked."""
+
+    outcome_id: int
+    account: str
+    bill_on: date
+    outcome: str
+    currency: str
+    items: int
+    amount_micros: int
+    invoice: int | None
+    detail: str
+
+
+async def run(
+    pool: Pool,
+    *,
+    at: datetime,
+    actor: str,
+    now: datetime,
+    progress: Progress = lambda _done, _of: None,
+) -> RunView:
+    """Bill all accounts that are due at `at`; go on with a run that has not ended, if there is one.
+
+    Can be killed anywhere and begun again. Raises what `billing.database.unavailable` knows; what
+    was billed until then stays so.
+    """
+    async with pool.acquire() as conn:
+        number, until, due = await _begin(conn, at, actor, now)
+        await ensure(conn, now, 1)
+        cache: OfferCache = {}
+        done = 0
+        for moment in sorted({until, at}):
+            last, found = "", True
+            while found:
+                # An account that was behind may be due again: so rounds, until there is none.
+                found = False
+                while chunk := await _bill_chunk(conn, number, moment, last, cache, now):
+                    found = True
+                    last = chunk[-1]
+                    done += len(chunk)
+                    progress(done, due)
+                last = ""
+        await conn.execute(SQL["end_run"], number, now)
+        return await view(conn, number)
+
+
+async def run_account(conn: Connection, account: str, *, actor: str, now: datetime) -> RunView:
+    """Bill an account for what changed until today, whether it is due or not.
+
+    Repeated, it bills nothing. Raises NotFound if it is not there, not billed yet, or parked.
+    """
+    async with conn.transaction():
+        row = await conn.fetchrow(SQL["hold_one"], account)
+        if row is None:
+            raise NotFound(f"account {account} does not exist, or has no service and no cycle")
+        if await conn.fetchval(SQL["is_parked"], account):
+            raise NotFound(f"account {account} is parked; release it first")
+        number = await conn.fetchval(SQL["begin_run"], now, account, actor, now, 1)
+        today = local_day(now, held(row, date.min).zone)
+        day = max(today, row["billed_until"] or today)
+        while row["next_bill_on"] is not None and row["next_bill_on"] < day:
+            await _bill(conn, number, [held(row, row["next_bill_on"])], {}, now)
+            if await conn.fetchval(SQL["is_parked"], account):
+                break
+            row = await conn.fetchrow(SQL["hold_one"], account)
+            assert row is not None, "it was there"
+        else:
+            await _bill(conn, number, [held(row, day)], {}, now)
+        await conn.execute(SQL["end_run"], number, now)
+        return await view(conn, number)
+
+
+async def preview(conn: Connection, account: str, now: datetime) -> Bill:
+    """Return what `run_account` would bill, by the same code; nothing is written or locked.
+
+    Raises NotFound, and Contradiction.
+    """
+    row = await conn.fetchrow(SQL["look_at_one"], account)
+    if row is None:
+        raise NotFound(f"account {account} does not exist, or has no service and no cycle")
+    today = local_day(now, held(row, date.min).zone)
+    each = held(row, max(today, row["billed_until"] or today))
+    [loaded] = await load_accounts(conn, [each], {})
+    return bill(loaded.account)
+
+
+async def view(conn: Connection, number: int) -> RunView:
+    """Return a run. Raises NotFound."""
+    row = await conn.fetchrow(SQL["run"], number)
+    if row is None:
+        raise NotFound(f"run {number} does not exist")
+    return RunView(
+        run=row["run_id"],
+        at=row["at"],
+        account=row["account_id"],
+        actor=row["actor"],
+        began_at=row["began_at"],
+        ended_at=row["ended_at"],
+        approved_at=row["approved_at"],
+        approved_by=row["approved_by"],
+        accounts_due=row["accounts_due"],
+        bills=row["bills"],
+        billed=row["billed"],
+        parked=row["parked"],
+        amounts_micros=msgspec.json.decode(row["amounts"], type=dict[str, int]),
+    )
+
+
+async def list_(conn: Connection, *, before: int | None = None, limit: int = 100) -> list[RunView]:
+    """Return the newest `limit` runs before one."""
+    rows = await conn.fetch(SQL["runs"], before, limit)
+    return [await view(conn, row["run_id"]) for row in rows]
+
+
+async def outcomes(
+    conn: Connection, number: int, *, after: int = 0, limit: int = 1000
+) -> list[Outcome]:
+    """Return what a run did, in order: the first `limit` outcomes after one, by its number."""
+    return [Outcome(*row) for row in await conn.fetch(SQL["outcomes"], number, after, limit)]
+
+
+async def _begin(
+    conn: Connection, at: datetime, actor: str, now: datetime
+) -> tuple[int, datetime, int]:
+    """A run to go on with, or a new one: its number, its moment, and how many accounts are due."""
+    async with conn.transaction():
+        await conn.execute(SQL["hold_runs"])
+        due = await conn.fetchval(SQL["count_due"], at)
+        row = await conn.fetchrow(SQL["open_run"])
+        if row is not None:
+            return row["run_id"], min(row["at"], at), due
+        return await conn.fetchval(SQL["begin_run"], at, None, actor, now, due), at, due
+
+
+async def _bill_chunk(
+    conn: Connection, number: int, at: datetime, after: str, cache: OfferCache, now: datetime
+) -> list[str]:
+    """Bill the next accounts after one; return which, none if there are none."""
+    try:
+        async with conn.transaction():
+            taken = await hold_due(conn, at, after, CHUNK)
+            await _bill(conn, number, taken, cache, now)
+            return [each.account for each in taken]
+    except asyncpg.PostgresError as error:
+        if not refused(error):
+            raise
+    # One of them is not as it should be: each by itself, to find it.
+    done: list[str] = []
+    for _ in range(CHUNK):
+        one = await _bill_alone(conn, number, at, after, cache, now)
+        if one is None:
+            break
+        done.append(one)
+        after = one
+    return done
+
+
+async def _bill_alone(
+    conn: Connection, number: int, at: datetime, after: str, cache: OfferCache, now: datetime
+) -> str | None:
+    """Bill the next account after one; one that the database refuses to bill is parked."""
+    async with conn.transaction():
+        taken = await hold_due(conn, at, after, 1)
+        if not taken:
+            return None
+        try:
+            async with conn.transaction():
+                await _bill(conn, number, taken, cache, now)
+        except asyncpg.PostgresError as error:
+            if not refused(error):
+                raise
+            await _park(conn, number, taken[0], f"the database refuses its bill: {error}", now)
+        return taken[0].account
+
+
+async def _bill(
+    conn: Connection, number: int, taken: Sequence[Held], cache: OfferCache, now: datetime
+) -> None:
+    """Bill accounts that are taken, all of them in one transaction."""
+    if not taken:
+        return
+    made: list[Made] = []
+    for loaded in await load_accounts(conn, taken, cache):
+        try:
+            made.append(Made(loaded.held, bill(loaded.account)))
+        except Contradiction as error:
+            await _park(conn, number, loaded.held, str(error), now)
+    if made:
+        await book(conn, number, made, now)
+        await _note(conn, number, made)
+
+
+async def _park(conn: Connection, number: int, each: Held, reason: str, now: datetime) -> None:
+    _log.error("an account is parked", account=each.account, reason=reason)
+    await parking.park(conn, each.account, reason, number, now)
+    await conn.execute(
+        SQL["note_parked"], number, each.account, each.bill_on, each.currency, reason
+    )
+
+
+async def _note(conn: Connection, number: int, made: Sequence[Made]) -> None:
+    await conn.copy_records_to_table(
+        "billing_run_outcomes",
+        columns=[
+            *("run_id", "account_id", "bill_on", "outcome", "currency", "items", "amount_micros"),
+            *("invoice_id", "detail"),
+        ],
+        records=[
+            (
+                number,
+                each.held.account,
+                each.bill.bill_on,
+                "billed" if each.bill.items or each.invoice else "nothing",
+                each.held.currency,
+                len(each.bill.items),
+                each.bill.amount_micros,
+                each.invoice,
+                "",
+            )
+            for each in made
+        ],
+    )
