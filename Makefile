@@ -5,7 +5,7 @@ PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check
 RUN := $(BIN)/ratewire
 
 .DEFAULT_GOAL := help
-.PHONY: help install run test sim fuzz check bench bench-freeradius faults lock clean
+.PHONY: help install run test sim properties fuzz check bench bench-freeradius faults lock clean
 
 help:  ## Show these targets
 	@awk -F':.*## ' '/^[a-z-]+:.*## /{printf "  make %-17s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -21,6 +21,9 @@ test: .venv/.test  ## Run the tests, on real Valkey and Postgres, two files at a
 
 sim: .venv/.test  ## Simulated worlds by seed, until one breaks (tests/simulation/README.md)
 	@$(BIN)/python -m tests.simulation $(ARGS)
+
+properties: .venv/.test  ## The properties of rating, at length, and 10,000 sessions against a naive price
+	@RATEWIRE_EXAMPLES=20000 RATEWIRE_ORACLE=10000 $(BIN)/python -m pytest tests/rating -q $(ARGS)
 
 fuzz: .venv/.test  ## Hostile datagrams on the decoder, then on a running system (tests/fuzz/README.md)
 	@$(BIN)/python -m tests.fuzz engine --seconds 1200 $(ARGS)

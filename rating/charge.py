@@ -21,13 +21,20 @@ class LineKind(enum.StrEnum):
     CONNECT_FEE = "connect_fee"
     USAGE = "usage"
     MINIMUM = "minimum"
+    MAXIMUM = "maximum"
+    ALLOWANCE = "allowance"
 
 
 class Line(msgspec.Struct, frozen=True, omit_defaults=True):
     """One reason for a part of a charge. The lines of a charge sum to it exactly.
 
     For a usage line `units` is what was used, `billed_units` what its steps made of it, and
-    `price_micros` the price of `per_units` of them.
+    `price_micros` the price of `per_units` of them (with tiers: of the first of them, which found
+    `cycle_units` billed in the cycle before); of the units, `covered_units` were an allowance's.
+    `rule` counts from 1.
+
+    An allowance's line says how many units of `allowance` were used, of how many left; only
+    promotional money has an amount, which is negative.
     """
 
     kind: LineKind
@@ -37,6 +44,13 @@ class Line(msgspec.Struct, frozen=True, omit_defaults=True):
     billed_units: int = 0
     price_micros: int = 0
     per_units: int = 1
+    rule: int = 0
+    bands: tuple[str, ...] = ()
+    covered_units: int = 0
+    cycle_units: int = 0
+    allowance: str = ""
+    left_before: int = 0
+    left_after: int = 0
 
 
 _UNITS: Final[Mapping[Counter, Callable[[Counters], int]]] = {
@@ -44,6 +58,7 @@ _UNITS: Final[Mapping[Counter, Callable[[Counters], int]]] = {
     Counter.OCTETS_IN: lambda used: used.octets_in,
     Counter.OCTETS_OUT: lambda used: used.octets_out,
     Counter.OCTETS_TOTAL: lambda used: used.octets_in + used.octets_out,
+    Counter.EVENT: lambda used: 1 if used else 0,
 }
 
 

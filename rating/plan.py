@@ -4,6 +4,8 @@ import enum
 
 import msgspec
 
+from rating.allowance import Allowance
+from rating.calendar import MAX_TIME
 from rating.money import MAX_MICROS
 from rating.tariff import MAX_UNITS, Tariff, TariffError
 
@@ -23,12 +25,23 @@ class Policy(enum.StrEnum):
     LENIENT = "lenient"
 
 
-class Plan(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+class OnNewVersion(enum.StrEnum):
+    """What a running session does when its plan gets a further version."""
+
+    KEEP = "keep"
+    NEXT_REPORT = "next_report"
+
+
+class Plan(msgspec.Struct, frozen=True, forbid_unknown_fields=True, dict=True):
     """One version of a plan; it never changes, a change is a new version.
 
     `reserve_octets` is what is set aside for the first slice of a session, and the least for any
     later one, in each direction. `minimum_credit_micros` must be available for a session
     to begin at all, so that a subscriber without credit does not log in again and again.
+
+    A version holds from `valid_from` on (Unix seconds), if a later one does not. By
+    `on_new_version` a running session keeps the version it has, or goes on under the newest from
+    the next report: all that this report adds is priced by the new version.
     """
 
     name: str
@@ -37,6 +50,14 @@ class Plan(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     policy: Policy = Policy.BALANCED
     reserve_octets: int = 10_000_000
     minimum_credit_micros: int = 0
+    allowances: tuple[Allowance, ...] = ()
+    on_new_version: OnNewVersion = OnNewVersion.KEEP
+    valid_from: int = 0
+
+    @property
+    def shares(self) -> bool:
+        """Whether its sessions read or change what the sessions of an account share."""
+        return bool(self.allowances) or any(rule.tiers for rule in self.tariff.rules)
 
     def __post_init__(self) -> None:
         faults: list[str] = []
@@ -49,5 +70,31 @@ class Plan(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
                 f"minimum_credit_micros is {self.minimum_credit_micros},"
                 f" allowed is 0 to {MAX_MICROS}"
             )
+        if not 0 <= self.valid_from <= MAX_TIME:
+            faults.append(f"valid_from is {self.valid_from}, allowed is 0 to {MAX_TIME}")
+        faults += self._allowance_faults()
         if faults:
             raise TariffError(self.name, faults)
+
+    def _allowance_faults(self) -> list[str]:
+        faults = [fault for allowance in self.allowances for fault in allowance.faults()]
+        named = [allowance.name for allowance in self.allowances]
+        faults += [
+            f"allowance {name}: there are {named.count(name)} of that name, allowed is one"
+            for name in sorted(set(named))
+            if named.count(name) > 1
+        ]
+        bands = {band.name for band in self.tariff.bands}
+        services = {service.name for service in self.tariff.services}
+        for allowance in self.allowances:
+            scope = allowance.scope
+            faults += [
+                f"allowance {allowance.name}: there is no {what} {name}"
+                for what, wanted, known in (
+                    ("band", scope.bands, bands),
+                    ("service", scope.services, services),
+                )
+                for name in wanted
+                if name not in known
+            ]
+        return faults

@@ -2,6 +2,7 @@
 
 from hypothesis import strategies as st
 
+from rating.money import MAX_MICROS
 from rating.plan import Plan, Policy
 from rating.quantity import Counters
 from rating.tariff import Counter, Rule, Tariff
@@ -11,12 +12,22 @@ seconds = st.one_of(st.integers(0, 600), st.integers(0, 2**32 - 1))
 counters = st.builds(Counters, seconds=seconds, octets_in=octets, octets_out=octets)
 
 
+#: What the price of a session may be a function of alone.
+PLAIN = tuple(counter for counter in Counter if counter is not Counter.EVENT)
+
+
+def dearest(counter: Counter, per_units: int) -> int:
+    """The highest price that is tried: one that a tariff may have."""
+    return min(10_000_000, MAX_MICROS * per_units // counter.most_a_day)
+
+
 @st.composite
 def rules(draw: st.DrawFn, counter: Counter) -> Rule:
+    per_units = draw(st.sampled_from([1, 7, 60, 3600, 1000, 10**6, 2**30, 10**9]))
     return Rule(
         counter=counter,
-        price_micros=draw(st.integers(0, 10_000_000)),
-        per_units=draw(st.sampled_from([1, 7, 60, 3600, 1000, 10**6, 2**30, 10**9])),
+        price_micros=draw(st.integers(0, dearest(counter, per_units))),
+        per_units=per_units,
         first_units=draw(st.sampled_from([1, 30, 60, 1000, 10**6])),
         further_units=draw(st.sampled_from([1, 6, 60, 1000, 10**6])),
     )
@@ -24,7 +35,7 @@ def rules(draw: st.DrawFn, counter: Counter) -> Rule:
 
 @st.composite
 def tariffs(draw: st.DrawFn) -> Tariff:
-    counted = draw(st.lists(st.sampled_from(Counter), max_size=4, unique=True))
+    counted = draw(st.lists(st.sampled_from(PLAIN), max_size=4, unique=True))
     return Tariff(
         currency="EUR",
         rules=tuple(draw(rules(counter)) for counter in counted),

@@ -23,7 +23,7 @@ def test_all_faults_are_named_at_once() -> None:
         "further_units is 0",
         "'EURO'",
         "minimum_micros is -5",
-        "2 rules for seconds",
+        "rule 2 never holds: earlier rules for seconds",
     ):
         assert part in text
 
