@@ -5,11 +5,15 @@ ahead at its recent pace, and priced as usage is. So one rule serves every tarif
 can never disagree with the charge that replaces it.
 """
 
+from collections.abc import Callable
+
 import msgspec
 
 from rating.charge import running_total
 from rating.plan import Plan, Policy
+from rating.pool import copy
 from rating.quantity import NOTHING, Counters
+from rating.tally import Sharing, add, of_meter
 from rating.usage import Meter
 
 #: Reports come later than asked for (jitter, retransmission): a slice lasts a quarter longer.
@@ -95,15 +99,36 @@ def slice_seconds(pace: Pace) -> int:
     return pace.interval * _MARGIN_NUMERATOR // _MARGIN_DENOMINATOR
 
 
-def wanted(plan: Plan, meter: Meter, pace: Pace) -> int:
-    """Return the micros to set aside for an open session until its next report."""
-    ahead = _ahead(plan, pace, slice_seconds(pace))
-    return min(
-        running_total(plan.tariff, meter.used + ahead) - meter.total_micros, MAX_SLICE_MICROS
+#: What further usage of a session would be charged, were it to begin now.
+Cost = Callable[[Counters], int]
+
+
+def cost_of(plan: Plan, meter: Meter, sharing: Sharing | None = None) -> Cost:
+    """Return what further usage of an open session would cost, by its tariff.
+
+    With `sharing` also by the time bands that are ahead, and by what the account's allowances have
+    left; its tally is the session's as it is now.
+    """
+    if sharing is None:
+        return lambda ahead: running_total(plan.tariff, meter.used + ahead) - meter.total_micros
+    subject, pool = sharing.subject, sharing.pool
+    tally = sharing.tally or of_meter(plan, meter)
+    return lambda ahead: (
+        add(plan, tally, ahead, tally.at + ahead.seconds, copy(pool), subject).charge_micros
+        if ahead
+        else 0
     )
 
 
-def lasts(plan: Plan, meter: Meter, pace: Pace, granted_micros: int) -> int | None:
+def wanted(plan: Plan, meter: Meter, pace: Pace, cost: Cost | None = None) -> int:
+    """Return the micros to set aside for an open session until its next report."""
+    ahead = _ahead(plan, pace, slice_seconds(pace))
+    return min((cost or cost_of(plan, meter))(ahead), MAX_SLICE_MICROS)
+
+
+def lasts(
+    plan: Plan, meter: Meter, pace: Pace, granted_micros: int, cost: Cost | None = None
+) -> int | None:
     """Return for how many seconds after its last report a session may go on with what it has.
 
     The greatest number of seconds at which the projected charge does not exceed `granted_micros`;
@@ -113,14 +138,14 @@ def lasts(plan: Plan, meter: Meter, pace: Pace, granted_micros: int) -> int | No
     rate whatever the policy, so that an idle session without credit ends too.
     """
     horizon = slice_seconds(pace)
-    budget = meter.total_micros + granted_micros
+    price_ahead = cost or cost_of(plan, meter)
 
     def affordable(seconds: int) -> bool:
         if granted_micros <= 0:
             ahead = _reserve_rate(plan, pace, seconds, horizon)
         else:
             ahead = _forecast(plan, pace, seconds, horizon)
-        return running_total(plan.tariff, meter.used + ahead) <= budget
+        return price_ahead(ahead) <= granted_micros
 
     if affordable(horizon):
         return None
@@ -151,7 +176,13 @@ REFUSED = Slice(0, 0, 0)
 
 
 def size(
-    plan: Plan, meter: Meter, pace: Pace, available_micros: int | None, *, begins: bool
+    plan: Plan,
+    meter: Meter,
+    pace: Pace,
+    available_micros: int | None,
+    *,
+    begins: bool,
+    sharing: Sharing | None = None,
 ) -> Slice:
     """Return the next slice of an open session.
 
@@ -159,13 +190,14 @@ def size(
     credit; it is negative after an overspend. A session that only begins needs the plan's minimum
     credit.
     """
-    want = wanted(plan, meter, pace)
+    cost = cost_of(plan, meter, sharing)
+    want = wanted(plan, meter, pace, cost)
     if want == 0 or available_micros is None:
         return Slice(want, want, None)
     if begins and (available_micros <= 0 or available_micros < plan.minimum_credit_micros):
         return REFUSED
     grant = min(want, max(available_micros, 0))
-    return Slice(want, grant, None if grant == want else lasts(plan, meter, pace, grant))
+    return Slice(want, grant, None if grant == want else lasts(plan, meter, pace, grant, cost))
 
 
 def _ahead(plan: Plan, pace: Pace, seconds: int) -> Counters:

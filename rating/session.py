@@ -2,11 +2,14 @@
 
 import msgspec
 
-from rating.charge import running_total
+from rating.charge import Line, running_total
 from rating.money import MAX_MICROS
 from rating.plan import Plan
+from rating.pool import copy
 from rating.quantity import NOTHING, Counters
 from rating.reservation import Pace, observe
+from rating.tally import Sharing, Tally, add, begin, of_meter
+from rating.tally import total as tally_total
 from rating.usage import Finding, Fold, Meter, Report, fold
 
 # Named here for what is done for every record: see rating.money.
@@ -24,7 +27,8 @@ class Rated(msgspec.Struct, frozen=True):
 
     `usage` and `charge_micros` are what it added (never negative). `implausible` tells that its
     counters are beyond what any line carries, or would cost more than any account can hold: a
-    broken NAS, not usage; then the session is as it was and nothing is charged.
+    broken NAS, not usage; then the session is as it was and nothing is charged. `tally` and `lines`
+    are there if it was priced by a tally.
     """
 
     meter: Meter
@@ -34,6 +38,8 @@ class Rated(msgspec.Struct, frozen=True):
     finding: Finding
     fell: bool = False
     implausible: bool = False
+    tally: Tally | None = None
+    lines: tuple[Line, ...] = ()
 
 
 def rate(
@@ -49,12 +55,17 @@ def rate(
     return price(plan, meter, pace, fold(meter, report, boot=boot, wraps_32=wraps_32))
 
 
-def price(plan: Plan, before: Meter | None, pace: Pace, folded: Fold) -> Rated:
+def price(
+    plan: Plan, before: Meter | None, pace: Pace, folded: Fold, sharing: Sharing | None = None
+) -> Rated:
     """Price what a report added to a session that stood at `before`.
 
     The charge is the running total after the report minus the total charged so far, so the charges
-    of a session epoch always sum to the price of its counters.
+    of a session epoch always sum to the price of its counters. Without `sharing` the plan's tariff
+    must be simple and without allowances.
     """
+    if sharing is not None:
+        return _price_by_tally(plan, before, pace, folded, sharing)
     if not folded.finding.changes or not folded.usage:
         return Rated(folded.meter, pace, NOTHING, 0, folded.finding, folded.fell)
     total = running_total(plan.tariff, folded.meter.used)
@@ -70,6 +81,47 @@ def price(plan: Plan, before: Meter | None, pace: Pace, folded: Fold) -> Rated:
         folded.finding,
         folded.fell,
     )
+
+
+def _price_by_tally(
+    plan: Plan, before: Meter | None, pace: Pace, folded: Fold, sharing: Sharing
+) -> Rated:
+    meter = folded.meter
+    begins = before is None or folded.finding is _RESTARTED
+    tally = None if begins else sharing.tally
+    if tally is None:
+        if before is None or begins:
+            tally = begin(plan, meter.started, meter.started + meter.base.seconds)
+        else:
+            tally = of_meter(plan, before)
+    if not folded.finding.changes or not folded.usage:
+        return Rated(meter, pace, NOTHING, 0, folded.finding, folded.fell, tally=tally)
+    if _beyond(meter):
+        return msgspec.structs.replace(_implausible(before, pace, folded), tally=tally)
+    trial = copy(sharing.pool)
+    priced = add(plan, tally, folded.usage, moment_of(tally, meter), trial, sharing.subject)
+    if tally_total(plan, priced.tally) > MAX_MICROS:
+        return msgspec.structs.replace(_implausible(before, pace, folded), tally=tally)
+    sharing.pool = trial
+    return Rated(
+        meter.charged(meter.total_micros + priced.charge_micros),
+        _follow(pace, before, folded),
+        folded.usage,
+        priced.charge_micros,
+        folded.finding,
+        folded.fell,
+        tally=priced.tally,
+        lines=priced.lines,
+    )
+
+
+def moment_of(tally: Tally, meter: Meter) -> int:
+    """Return the moment up to which a meter's usage reaches, on the session's own axis of time.
+
+    A NAS that sends no session time leaves only its event times to go by.
+    """
+    seconds = meter.marks.seconds
+    return tally.anchor + seconds if seconds else max(tally.at, meter.last_event)
 
 
 def _beyond(meter: Meter) -> bool:

@@ -14,12 +14,13 @@ import msgspec
 from rating.allowance import Allowance, Bucket, Unit
 from rating.apportion import apportion
 from rating.calendar import DAY, Calendar, Cycle, Period
-from rating.charge import Line, LineKind, billed_units, rule_amount
+from rating.charge import Line, LineKind, billed_units, rule_amount, units_of
 from rating.compiled import Compiled, compiled, tier_total
 from rating.plan import Plan
+from rating.pool import Pool
 from rating.quantity import Counters
-from rating.shared import Shared
 from rating.tariff import Counter, Rule
+from rating.usage import Meter
 
 
 class Tally(msgspec.Struct, frozen=True, array_like=True):
@@ -48,6 +49,18 @@ class Subject(msgspec.Struct, frozen=True):
     service: str = ""
 
 
+class Sharing(msgspec.Struct):
+    """What pricing needs when the price is not a function of the session's counters alone.
+
+    `tally` is the session's before the report; None for one that begins, or that was priced by its
+    counters so far. `pool` is the account's, and is changed by what the charge draws from it.
+    """
+
+    subject: Subject
+    pool: Pool
+    tally: Tally | None = None
+
+
 class Priced(msgspec.Struct, frozen=True):
     """The price of some usage: the tally after it, the charge, and the lines that sum to it."""
 
@@ -56,10 +69,28 @@ class Priced(msgspec.Struct, frozen=True):
     lines: tuple[Line, ...]
 
 
-def begin(plan: Plan, anchor: int) -> Tally:
-    """Return the tally of a session that has not used anything."""
+def begin(plan: Plan, anchor: int, at: int | None = None) -> Tally:
+    """Return the tally of a session that has not used anything, until `at`."""
     none = (0,) * len(plan.tariff.rules)
-    return Tally(anchor, anchor, none, none)
+    return Tally(anchor, anchor if at is None else at, none, none)
+
+
+def of_meter(plan: Plan, meter: Meter) -> Tally:
+    """Return the tally of a session whose price was a function of its counters alone, so far."""
+    rules, used = plan.tariff.rules, meter.used
+    units = tuple(units_of(rule.counter, used) for rule in rules)
+    money = sum(
+        rule_amount(rule, billed_units(rule, each)) for rule, each in zip(rules, units, strict=True)
+    )
+    began = bool(used)
+    return Tally(
+        anchor=meter.started,
+        at=meter.started + meter.marks.seconds if meter.marks.seconds else meter.last_event,
+        units=units,
+        covered=(0,) * len(rules),
+        money_micros=money + (plan.tariff.connect_fee_micros if began else 0),
+        began=began,
+    )
 
 
 def go_on(plan: Plan, anchor: int, at: int, run_up_micros: int, *, began: bool) -> Tally:
@@ -84,19 +115,19 @@ def total(plan: Plan, tally: Tally) -> int:
 
 
 def add(
-    plan: Plan, tally: Tally, usage: Counters, until: int, shared: Shared, subject: Subject
+    plan: Plan, tally: Tally, usage: Counters, until: int, pool: Pool, subject: Subject
 ) -> Priced:
-    """Price usage up to a moment. `shared` is changed by what it draws and counts."""
-    return _Pricing(plan, tally, shared, subject).run(usage, max(until, tally.at))
+    """Price usage up to a moment. `pool` is changed by what it draws and counts."""
+    return _Pricing(plan, tally, pool, subject).run(usage, max(until, tally.at))
 
 
 class _Pricing:
     """One charge being computed."""
 
-    def __init__(self, plan: Plan, tally: Tally, shared: Shared, subject: Subject) -> None:
+    def __init__(self, plan: Plan, tally: Tally, pool: Pool, subject: Subject) -> None:
         self.plan = plan
         self.tally = tally
-        self.shared = shared
+        self.pool = pool
         self.subject = subject
         self.ready: Compiled = compiled(plan.tariff)
         self.calendar: Calendar = self.ready.calendar(subject.cycle.zone)
@@ -140,7 +171,7 @@ class _Pricing:
     def _pieces(self, start: int, until: int) -> list[tuple[int, int]]:
         """Cut the time where a period, or a bucket, begins or ends."""
         cuts = {start, until}
-        for bucket in self.shared.buckets:
+        for bucket in self.pool.buckets:
             cuts.update((bucket.since, bucket.until))
         for allowance in self.plan.allowances:
             if allowance.period is Period.DAYS:
@@ -165,7 +196,7 @@ class _Pricing:
         owner = "" if allowance.shared else self.subject.username
         ends = (
             bucket.until
-            for bucket in self.shared.buckets
+            for bucket in self.pool.buckets
             if bucket.name == allowance.name
             and bucket.plan == self.plan.name
             and bucket.owner == owner
@@ -176,7 +207,7 @@ class _Pricing:
 
     def _renew(self, moment: int) -> None:
         for allowance in self.plan.allowances:
-            self.shared.renew(
+            self.pool.renew(
                 allowance, self.plan.name, self.subject.username, self.subject.cycle, moment
             )
 
@@ -270,7 +301,7 @@ class _Pricing:
         return all(units <= bucket.left for units, bucket in zip(wanted, buckets, strict=True))
 
     def _buckets(self, unit: Unit, moment: int) -> list[Bucket]:
-        return self.shared.usable(unit, self.plan.name, self.subject.username, moment)
+        return self.pool.usable(unit, self.plan.name, self.subject.username, moment)
 
     def _covers(self, bucket: Bucket, at: int, band: int) -> bool:
         counter = self.plan.tariff.rules[at].counter
@@ -322,7 +353,7 @@ class _Pricing:
         if rule.tiers:
             cycle, period = self.subject.cycle, self.plan.tariff.cycle
             group = f"{self.plan.name}/{self.ready.groups[at]}"
-            count = self.shared.units(group, cycle.number(period, moment))
+            count = self.pool.units(group, cycle.number(period, moment))
             counted = count.units
             count.units += billed - was
             amount = tier_total(rule, count.units) - tier_total(rule, counted)

@@ -1,8 +1,10 @@
 """What all sessions of an account share for rating: buckets, units of the cycle, thresholds.
 
-It is kept in the store as one opaque value beside the account, and replaced as a whole, under the
+It is kept in the store as one value beside the account, and replaced as a whole, under the
 account's rating version. Accounts whose plans have neither allowances nor tiers have none.
 """
+
+import struct
 
 import msgspec
 
@@ -21,17 +23,21 @@ class Count(msgspec.Struct, array_like=True):
     units: int
 
 
-class Shared(msgspec.Struct, array_like=True):
-    """The shared state of an account; new fields go to the end, with a default.
+class Pool(msgspec.Struct, array_like=True):
+    """What the sessions of an account share; new fields go to the end, with a default.
 
     Mutable while a charge is computed, on a copy of its own (`copy`). `crossed` names the
-    thresholds that were crossed and not left again.
+    thresholds that were crossed and not left again. `folded` is the sequence of the last movement
+    that is in it. `zone` (IANA; empty: that of the tariff) and `billing_day` are the account's.
     """
 
     buckets: list[Bucket] = msgspec.field(default_factory=list[Bucket])
     counts: list[Count] = msgspec.field(default_factory=list[Count])
     crossed: list[str] = msgspec.field(default_factory=list[str])
     granted: int = 0  # the order of the last bucket
+    folded: int = 0
+    zone: str = ""
+    billing_day: int = 1
 
     def grant(self, bucket: Bucket) -> Bucket:
         """Add a bucket as the newest, and return it."""
@@ -148,17 +154,88 @@ def _rolled(allowance: Allowance, before: Bucket | None, number: int) -> int:
     return min(rolled + unused * allowance.amount, allowance.rollover)
 
 
-encode_shared = msgspec.msgpack.Encoder().encode
-decode_shared = msgspec.msgpack.Decoder(Shared).decode
+class Granted(msgspec.Struct, frozen=True, array_like=True, tag=1):
+    """A movement that grants a bucket, by a top-up or a promotion."""
+
+    sequence: int
+    bucket: Bucket
 
 
-def copy(shared: Shared | None) -> Shared:
+class Placed(msgspec.Struct, frozen=True, array_like=True, tag=2):
+    """A movement that sets the account's zone and billing day."""
+
+    sequence: int
+    zone: str
+    billing_day: int
+
+
+#: How long each part of a stored pool is, before it.
+_LENGTH = struct.Struct(">I")
+_encode = msgspec.msgpack.Encoder().encode
+_decode = msgspec.msgpack.Decoder(Pool).decode
+_decode_part = msgspec.msgpack.Decoder(Granted | Placed).decode
+
+
+def encode_pool(pool: Pool) -> bytes:
+    """Return a pool as it is stored: one part, with nothing to be folded into it."""
+    return _framed(_encode(pool))
+
+
+def encode_part(part: Granted | Placed) -> bytes:
+    """Return a movement as it is appended to a stored pool, or to the empty one."""
+    return _framed(_encode(part))
+
+
+#: The stored pool of an account that has none, for movements to be appended to.
+NO_POOL = _LENGTH.pack(0)
+
+
+def decode_pool(value: bytes) -> Pool:
+    """Return a stored pool with what was appended to it folded in.
+
+    Raises msgspec.DecodeError or struct.error for what is not one.
+    """
+    first, *parts = _parts(value)
+    pool = _decode(first) if first else Pool()
+    for raw in parts:
+        part = _decode_part(raw)
+        if part.sequence <= pool.folded:
+            continue
+        pool.folded = part.sequence
+        if isinstance(part, Granted):
+            pool.grant(msgspec.structs.replace(part.bucket))
+        else:
+            pool.zone, pool.billing_day = part.zone, part.billing_day
+    return pool
+
+
+def _framed(part: bytes) -> bytes:
+    return _LENGTH.pack(len(part)) + part
+
+
+def _parts(value: bytes) -> list[bytes]:
+    parts: list[bytes] = []
+    at = 0
+    while at < len(value):
+        (length,) = _LENGTH.unpack_from(value, at)
+        at += _LENGTH.size
+        if at + length > len(value):
+            raise msgspec.DecodeError("a part of a pool is cut off")
+        parts.append(value[at : at + length])
+        at += length
+    return parts or [b""]
+
+
+def copy(pool: Pool | None) -> Pool:
     """Return a state that may be changed; an empty one for None."""
-    if shared is None:
-        return Shared()
-    return Shared(
-        [msgspec.structs.replace(bucket) for bucket in shared.buckets],
-        [Count(count.group, count.number, count.units) for count in shared.counts],
-        list(shared.crossed),
-        shared.granted,
+    if pool is None:
+        return Pool()
+    return Pool(
+        [msgspec.structs.replace(bucket) for bucket in pool.buckets],
+        [Count(count.group, count.number, count.units) for count in pool.counts],
+        list(pool.crossed),
+        pool.granted,
+        pool.folded,
+        pool.zone,
+        pool.billing_day,
     )
