@@ -2,6 +2,7 @@
 
 import enum
 import re
+import zoneinfo
 from datetime import datetime
 from typing import Final
 
@@ -31,6 +32,8 @@ class BillingAccount(msgspec.Struct, frozen=True):
 
     `credit_limit_micros` is None for unlimited credit. `balance_micros` is the ledger's: what was
     put in less what was settled. What was used a moment ago is in the store's balance first.
+    `payer` is the account that is billed for it, None for itself; `time_zone` an IANA name,
+    `language` that of its documents (BCP 47), `payment_days` its terms.
     """
 
     account: str
@@ -41,10 +44,42 @@ class BillingAccount(msgspec.Struct, frozen=True):
     minimum_balance_micros: int
     balance_micros: int
     created_at: datetime
+    customer: str | None = None
+    payer: str | None = None
+    time_zone: str = "UTC"
+    language: str = "en"
+    payment_days: int = 14
+    auto_pay: bool = False
+    dunning_excluded: bool = False
+    revision: int = 1
+
+
+class Particulars(msgspec.Struct, frozen=True, kw_only=True):
+    """What an account says about how it is billed; it moves no money. See BillingAccount."""
+
+    customer: str | None = None
+    payer: str | None = None
+    time_zone: str = "UTC"
+    language: str = "en"
+    payment_days: int = 14
+    auto_pay: bool = False
+    dunning_excluded: bool = False
+
+    def __post_init__(self) -> None:
+        time_zone(self.time_zone)
+        if not _LANGUAGE.fullmatch(self.language):
+            raise InvalidInput(f"language {self.language!r}: allowed is a code such as en or pt-BR")
+        if not 0 <= self.payment_days <= MAX_PAYMENT_DAYS:
+            raise InvalidInput(
+                f"payment_days {self.payment_days}: allowed is 0 to {MAX_PAYMENT_DAYS}"
+            )
 
 
 #: The table's own rule (customer_billing_accounts.account_id).
 _ACCOUNT_ID: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9._:@-]{0,63}")
+
+_LANGUAGE: Final = re.compile(r"[a-z]{2,3}(-[A-Z]{2})?")
+MAX_PAYMENT_DAYS: Final = 365
 
 #: So that every sum of a balance and its limits stays exact in the store (below 2^53).
 MAX_LIMIT_MICROS: Final = 10**15
@@ -68,6 +103,17 @@ def currency_code(text: str) -> str:
     if text not in EXPONENTS:
         raise InvalidInput(f"currency {text!r}: allowed is an ISO 4217 code such as EUR")
     return text
+
+
+def time_zone(name: str) -> str:
+    """Return an IANA time zone if it is one that is known here. Raises InvalidInput."""
+    try:
+        zoneinfo.ZoneInfo(name)
+    except (zoneinfo.ZoneInfoNotFoundError, ValueError, OSError) as error:
+        raise InvalidInput(
+            f"time zone {name!r}: allowed is an IANA name such as Europe/Berlin"
+        ) from error
+    return name
 
 
 def credit_limit(micros: int | None) -> int | None:

@@ -4,15 +4,12 @@ from datetime import datetime
 
 import msgspec
 
-from balances.messages import Post
-from billing.accounts.account import amount_within, idempotency_key
+from billing.accounts.account import idempotency_key
+from billing.accounts.moving import move, require_available
 from billing.accounts.register import lock, refuse_closed
 from billing.database import Connection
 from billing.errors import Conflict, InvalidInput
-from billing.ledger import journal
-from billing.ledger.statement import balance
 from billing.ledger.transaction import Kind, adjustment, topup
-from billing.outbox.post import UNNUMBERED, post
 from billing.statements import load
 from rating.money import format_micros
 
@@ -55,19 +52,23 @@ async def adjust(
     *,
     reason: str,
     key: str | None = None,
+    beyond_limits: bool = False,
     actor: str,
     now: datetime,
 ) -> Receipt:
     """Give credit (micros > 0) or take it, without money moving, for a reason that is written down.
 
-    Once for each idempotency key; raises as `top_up` does. A closed account can be adjusted too:
-    that is how its rest is cleared.
+    Once for each idempotency key; raises as `top_up` does, and Conflict when more would be taken
+    than the account has available, unless that is meant (`beyond_limits`: what it owes, a fee). A
+    closed account can be adjusted too: that is how its rest is cleared.
     """
     if micros == 0:
         raise InvalidInput("an adjustment of 0: allowed is any other amount")
     if not reason.strip():
         raise InvalidInput("an adjustment needs a reason")
-    return await _move(conn, account, micros, Kind.ADJUSTMENT, key, actor, reason, now)
+    return await _move(
+        conn, account, micros, Kind.ADJUSTMENT, key, actor, reason, now, beyond_limits=beyond_limits
+    )
 
 
 async def _move(
@@ -79,6 +80,8 @@ async def _move(
     actor: str,
     description: str,
     now: datetime,
+    *,
+    beyond_limits: bool = False,
 ) -> Receipt:
     idempotency_key(key)
     async with conn.transaction():
@@ -90,7 +93,8 @@ async def _move(
                 return earlier
         if kind is Kind.TOPUP:
             refuse_closed(held)
-        amount_within(await balance(conn, account), micros, account)
+        if micros < 0 and not beyond_limits:
+            await require_available(conn, held, -micros)
         make = topup if kind is Kind.TOPUP else adjustment
         made = make(
             account,
@@ -100,8 +104,7 @@ async def _move(
             description=description,
             idempotency_key=key,
         )
-        transaction_id = await journal.write(conn, made, now)
-        await post(conn, [Post(account, UNNUMBERED, micros)], now)
+        transaction_id = await move(conn, held, made, micros, now)
     return Receipt(account, transaction_id, micros, repeated=False)
 
 

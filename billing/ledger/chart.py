@@ -7,6 +7,8 @@ class Ledger(enum.IntEnum):
     """A ledger of the books. Those of customers are kept per billing account."""
 
     CASH = 10
+    VOUCHER_CLEARING = 11
+    DISPUTED = 12
     CUSTOMER_CREDIT = 20
     RECEIVABLE = 21
     UNBILLED_USAGE = 22
@@ -15,6 +17,7 @@ class Ledger(enum.IntEnum):
     PROMOTIONAL_CREDIT = 40
     BREAKAGE = 41
     BAD_DEBT = 50
+    PAYMENT_FEES = 51
     ROUNDING = 60
     ADJUSTMENT = 61
 

@@ -15,6 +15,10 @@ class Kind(enum.StrEnum):
     TOPUP = "topup"
     ADJUSTMENT = "adjustment"
     USAGE = "usage"
+    PAYMENT = "payment"
+    ALLOCATION = "allocation"
+    REFUND = "refund"
+    CHARGEBACK = "chargeback"
 
 
 class Posting(msgspec.Struct, frozen=True):
@@ -110,6 +114,29 @@ def adjustment(
         _pair(Ledger.ADJUSTMENT, account, currency, micros),
         idempotency_key,
     )
+
+
+def transfer(
+    kind: Kind,
+    account: str,
+    currency: str,
+    micros: int,
+    *,
+    debit: Ledger,
+    credit: Ledger,
+    actor: str,
+    description: str,
+) -> Transaction:
+    """Return the transaction about an account that takes micros > 0 from one ledger to another.
+
+    Of the two, those of customers are the account's.
+    """
+    assert micros > 0, micros
+    postings = tuple(
+        Posting(ledger, account if ledger.of_customer else None, currency, amount)
+        for ledger, amount in ((debit, micros), (credit, -micros))
+    )
+    return Transaction(kind, account, description, actor, postings)
 
 
 def _pair(source: Ledger, account: str, currency: str, micros: int) -> tuple[Posting, Posting]:

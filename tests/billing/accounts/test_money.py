@@ -37,7 +37,7 @@ async def test_a_topup_is_in_the_ledger_and_on_the_road(conn: Connection, now: d
 
 
 async def test_an_adjustment_takes_and_gives(conn: Connection, now: datetime) -> None:
-    await money.adjust(conn, "alice", -40, reason="fee", actor="staff", now=now)
+    await money.adjust(conn, "alice", -40, reason="fee", beyond_limits=True, actor="staff", now=now)
     await money.adjust(conn, "alice", 15, reason="goodwill", actor="staff", now=now)
     assert await balance(conn, "alice") == -25
     assert await posted(conn) == [-40, 15]
@@ -139,3 +139,18 @@ async def test_a_closed_account_takes_no_money_but_its_rest_can_be_cleared(
     assert (await money.top_up(conn, "alice", 5, key="k", actor="staff", now=now)).repeated
     await money.adjust(conn, "alice", -5, reason="paid out", actor="staff", now=now)
     assert await balance(conn, "alice") == 0
+
+
+async def test_no_more_is_taken_than_is_available(conn: Connection, now: datetime) -> None:
+    await register.set_limits(
+        conn, "alice", credit_limit_micros=30, minimum_balance_micros=10, now=now
+    )
+    await money.top_up(conn, "alice", 100, actor="staff", now=now)
+    with pytest.raises(Conflict, match=r"0\.000121 is more than the 0\.00012 EUR available"):
+        await money.adjust(conn, "alice", -121, reason="fee", actor="staff", now=now)
+    await money.adjust(conn, "alice", -120, reason="fee", actor="staff", now=now)
+    assert await balance(conn, "alice") == -20
+    await register.set_limits(
+        conn, "alice", credit_limit_micros=None, minimum_balance_micros=0, now=now
+    )
+    await money.adjust(conn, "alice", -9_000_000, reason="fee", actor="staff", now=now)

@@ -1,0 +1,128 @@
+"""Refunds: money of a payment that goes back to who paid it."""
+
+from datetime import datetime
+
+import asyncpg
+import msgspec
+
+from billing.accounts.account import idempotency_key
+from billing.accounts.moving import move, require_available
+from billing.database import Connection
+from billing.errors import Conflict, InvalidInput
+from billing.ledger.chart import Ledger
+from billing.ledger.transaction import Kind, transfer
+from billing.payments.payment import PaymentStatus, payable, text
+from billing.payments.register import SQL, hold
+from rating.money import format_micros
+
+
+class Refund(msgspec.Struct, frozen=True):
+    """Money of a payment that went back (micros)."""
+
+    refund_id: int
+    payment_id: int
+    amount_micros: int
+    reason: str
+    gateway_reference: str | None
+    actor: str
+    refunded_at: datetime
+
+
+class Refunded(msgspec.Struct, frozen=True):
+    """What asking for a refund did. `repeated`: it had been done before, under this key."""
+
+    refund: Refund
+    repeated: bool
+
+
+async def refund(
+    conn: Connection,
+    payment_id: int,
+    micros: int | None = None,
+    *,
+    reason: str,
+    gateway_reference: str | None = None,
+    key: str | None = None,
+    actor: str,
+    now: datetime,
+) -> Refunded:
+    """Give a part of a payment back; None: all that can be.
+
+    It comes off the account's credit: money that stands on an invoice is credit again only once the
+    invoice is credited, or the payment taken off it. Once for each idempotency key. Raises
+    NotFound; InvalidInput; Conflict when the payment has less to give back, the account less
+    available, or when the key was used for another amount.
+    """
+    idempotency_key(key)
+    if not text(reason, "reason").strip():
+        raise InvalidInput("a refund needs a reason")
+    async with conn.transaction():
+        held, payment = await hold(conn, payment_id)
+        if key is not None:
+            row = await conn.fetchrow(SQL["refund_under_key"], payment_id, key)
+            if row is not None:
+                return Refunded(_same(refund_of(row), micros, key), repeated=True)
+        if payment.status is not PaymentStatus.SUCCEEDED:
+            raise Conflict(f"payment {payment_id} is {payment.status}: there is nothing to refund")
+        wanted = payment.refundable_micros if micros is None else micros
+        if wanted > payment.refundable_micros or wanted == 0:
+            disputed = ", a part of it is disputed" if payment.disputed_micros else ""
+            raise Conflict(
+                f"payment {payment_id} has"
+                f" {format_micros(payment.refundable_micros, payment.currency)}"
+                f" {payment.currency} to give back{disputed}"
+            )
+        payable(wanted, payment.currency)
+        await require_available(conn, held, wanted)
+        made = transfer(
+            Kind.REFUND,
+            held.account,
+            held.currency,
+            wanted,
+            debit=Ledger.CUSTOMER_CREDIT,
+            credit=payment.method.comes_from,
+            actor=actor,
+            description=f"Refund of payment {payment_id}: {reason}",
+        )
+        transaction_id = await move(conn, held, made, -wanted, now)
+        refund_id = await conn.fetchval(
+            SQL["refund"],
+            payment_id,
+            wanted,
+            reason,
+            gateway_reference,
+            key,
+            actor,
+            now,
+            transaction_id,
+        )
+        await conn.execute(SQL["change_sums"], payment_id, 0, wanted, 0, 0)
+    made_refund = Refund(refund_id, payment_id, wanted, reason, gateway_reference, actor, now)
+    return Refunded(made_refund, repeated=False)
+
+
+async def of_payment(conn: Connection, payment_id: int) -> list[Refund]:
+    """Return the refunds of a payment, oldest first."""
+    return [refund_of(row) for row in await conn.fetch(SQL["refunds_of_payment"], payment_id)]
+
+
+def refund_of(row: asyncpg.Record) -> Refund:
+    """Return a row of `refunds` as what it is."""
+    return Refund(
+        refund_id=row["refund_id"],
+        payment_id=row["payment_id"],
+        amount_micros=row["amount_micros"],
+        reason=row["reason"],
+        gateway_reference=row["gateway_reference"],
+        actor=row["actor"],
+        refunded_at=row["refunded_at"],
+    )
+
+
+def _same(earlier: Refund, micros: int | None, key: str) -> Refund:
+    if micros is not None and micros != earlier.amount_micros:
+        raise Conflict(
+            f"payment {earlier.payment_id}: the key {key!r} was used for a refund of"
+            f" {format_micros(earlier.amount_micros)}, not of {format_micros(micros)}"
+        )
+    return earlier
