@@ -5,7 +5,8 @@ PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check
 RUN := $(BIN)/ratewire
 
 .DEFAULT_GOAL := help
-.PHONY: help install run test sim properties fuzz check bench bench-freeradius faults lock clean
+.PHONY: help install run test sim properties fuzz check bench bench-freeradius bench-scale \
+	bench-overspend soak faults lock clean
 
 help:  ## Show these targets
 	@awk -F':.*## ' '/^[a-z-]+:.*## /{printf "  make %-17s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -40,6 +41,15 @@ bench: .venv/.test  ## Measure the main job; prints JSON (bench/README.md says h
 
 bench-freeradius: .venv/.test  ## The same load on FreeRADIUS + PostgreSQL, where installed; the ratio
 	@$(BIN)/python -m bench.freeradius_ratio $(ARGS)
+
+bench-scale: .venv/.test  ## The main job at 1,000 to 1,000,000 open sessions (half an hour)
+	@$(BIN)/python -m bench.scale $(ARGS)
+
+bench-overspend: .venv/.test  ## Overspent and stranded credit of simulated fleets, as a table
+	@$(BIN)/python -m bench.overspend $(ARGS)
+
+soak: .venv/.test  ## 20 minutes at half load: memory, tables and latency must stay flat
+	@$(BIN)/python -m bench.soak $(ARGS)
 
 faults: .venv/.test  ## Kill, stop, slow and fill the real parts under load; compare the books (5 minutes)
 	@$(BIN)/python -m bench.faults $(ARGS)

@@ -41,6 +41,7 @@ def main() -> None:
             run("main_job", "--workers", "1", *load),
             run("main_job", "--workers", "2", *load),
         ],
+        "record_to_disconnect_request": run("cutting", "--sessions", arguments.sessions),
         "listener_by_stage": run("stages", "--sessions", arguments.sessions),
         "settlement": run("settlement"),
         "journal": run("journal"),

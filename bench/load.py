@@ -68,14 +68,15 @@ class Template:
             identifier=0,
         )
         self._octets = bytearray(sample)
-        at = self._offsets(sample)
+        at = self.offsets(sample)
         self._user, self._session = at[1], at[44]
         self._status, self._time = at[40], at[46]
         self._in, self._out, self._giga_in, self._giga_out = at[42], at[43], at[52], at[53]
         self._event = at[55]
 
     @staticmethod
-    def _offsets(octets: bytes) -> dict[int, int]:
+    def offsets(octets: bytes) -> dict[int, int]:
+        """Return where the value of each attribute begins."""
         at, offsets = 20, dict[int, int]()
         while at < len(octets):
             offsets[octets[at]] = at + 2
@@ -86,16 +87,19 @@ class Template:
         return len(self._octets)
 
     def request(
-        self, identifier: int, status: int, number: int, started: int, reports: int
+        self, identifier: int, status: int, number: int, started: int, reports: int, life: int = 0
     ) -> bytes:
-        """Return the request that reports the so-manieth interval of a session."""
+        """Return the request that reports the so-manieth interval of a user's session.
+
+        `life` counts the sessions that the user had before.
+        """
         octets = self._octets
         seconds = reports * INTERVAL_S
         giga_in, low_in = divmod(reports * OCTETS_IN, 2**32)
         giga_out, low_out = divmod(reports * OCTETS_OUT, 2**32)
         octets[1] = identifier
         octets[self._user : self._user + 8] = b"u%07d" % number
-        octets[self._session : self._session + 16] = b"%016x" % number
+        octets[self._session : self._session + 16] = b"%08x%08x" % (life, number)
         put = struct.pack_into
         put(">I", octets, self._status, status)
         put(">I", octets, self._time, seconds)
@@ -109,8 +113,8 @@ class Template:
         return bytes(octets)
 
 
-#: First and last transmission, the octets, session number, reports, Acct-Status-Type.
-Waiting = tuple[float, float, bytes, int, int, int]
+#: First and last transmission, the octets, the session (number and life), reports.
+Waiting = tuple[float, float, bytes, tuple[int, int], int]
 
 
 @dataclass
@@ -129,20 +133,32 @@ class Tally:
     acknowledged: int = 0
     retransmitted: int = 0
     latencies: list[float] = field(default_factory=list[float])
-    acked_reports: dict[int, int] = field(default_factory=dict[int, int])
+    acked_reports: dict[tuple[int, int], int] = field(default_factory=dict[tuple[int, int], int])
 
 
 class Load:
-    """Drives sessions `first` to `first + sessions - 1` round and round."""
+    """Drives sessions `first` to `first + sessions - 1` round and round.
+
+    With `reports` a session ends after so many, and at its next turn the same user begins another.
+    With `started` the sessions were opened by another process, which told so (Unix seconds, by the
+    sessions' clock), and have made `reported` reports in all, round and round.
+    """
 
     def __init__(self, arguments: argparse.Namespace) -> None:
         self._secret = arguments.secret.encode()
         self._template = Template(self._secret, arguments.nas)
         self._first, self._sessions = arguments.first, arguments.sessions
-        self._started = int(time.time()) - 5 * 86_400
-        self._reports = [0] * self._sessions
-        self._next = 0
+        self._started = arguments.started or int(time.time()) - 5 * 86_400
+        rounds, more = divmod(arguments.reported, self._sessions)
+        self._reports = [rounds + 1] * more + [rounds] * (self._sessions - more)
+        self._lives = [0] * self._sessions
+        self._ended: set[int] = set()
+        self._most_reports: int = arguments.reports
+        self._next = arguments.reported
         self._tally = Tally()
+        self._tally.acked_reports = {
+            (number, 0): reports for number, reports in enumerate(self._reports, self._first)
+        }
         self._rate = 0.0
         self._lanes: list[Lane] = []
         self._selector = selectors.DefaultSelector()
@@ -175,6 +191,7 @@ class Load:
         """Send a Start for every session; return the seconds it took until all were answered."""
         began = time.perf_counter()
         self._run(lambda: self._next < self._sessions, status=_START)
+        self._next = 0
         return time.perf_counter() - began
 
     def run(self, seconds: float, rate: float) -> dict[str, object]:
@@ -230,14 +247,28 @@ class Load:
         index = self._next % self._sessions
         self._next += 1
         if status == _INTERIM:
-            self._reports[index] += 1
+            status = self._turn(index)
         identifier = lane.free.popleft()
-        number = self._first + index
+        number, life = self._first + index, self._lives[index]
         reports = self._reports[index]
-        octets = self._template.request(identifier, status, number, self._started, reports)
+        started = self._started + life * self._most_reports * INTERVAL_S
+        octets = self._template.request(identifier, status, number, started, reports, life)
         now = time.perf_counter()
-        lane.waiting[identifier] = (now, now, octets, number, reports, status)
+        lane.waiting[identifier] = (now, now, octets, (number, life), reports)
         _transmit(lane, octets)
+
+    def _turn(self, index: int) -> int:
+        """Return what a user reports next: usage, the end of a session, or the start of another."""
+        if index in self._ended:
+            self._ended.remove(index)
+            self._lives[index] += 1
+            self._reports[index] = 0
+            return _START
+        self._reports[index] += 1
+        if not self._most_reports or self._reports[index] < self._most_reports:
+            return _INTERIM
+        self._ended.add(index)
+        return _STOP
 
     def _receive(self, lane: Lane) -> None:
         now = time.perf_counter()
@@ -256,9 +287,9 @@ class Load:
             lane.free.append(reply[1])
             tally.acknowledged += 1
             tally.latencies.append(now - waiting[0])
-            number, reports = waiting[3], waiting[4]
-            if reports > tally.acked_reports.get(number, 0):
-                tally.acked_reports[number] = reports
+            session, reports = waiting[3], waiting[4]
+            if reports > tally.acked_reports.get(session, 0):
+                tally.acked_reports[session] = reports
 
     def _answers(self, reply: bytes, request: bytes) -> bool:
         """Whether it is not a second answer to an earlier request with that identifier."""
@@ -269,11 +300,11 @@ class Load:
     def _retransmit(self) -> None:
         now = time.perf_counter()
         for lane in self._lanes:
-            for identifier, (first, last, octets, *rest) in list(lane.waiting.items()):
+            for identifier, waiting in list(lane.waiting.items()):
+                first, last, octets, session, reports = waiting
                 if now - last > RETRANSMIT_S:
                     self._tally.retransmitted += 1
-                    number, reports, status = rest
-                    lane.waiting[identifier] = (first, now, octets, number, reports, status)
+                    lane.waiting[identifier] = (first, now, octets, session, reports)
                     _transmit(lane, octets)
 
     def result(self) -> dict[str, object]:
@@ -281,6 +312,8 @@ class Load:
         reports = sum(self._tally.acked_reports.values())
         return {
             "sessions": self._sessions,
+            "started": self._started,
+            "reported": self._next,
             "datagram_octets": len(self._template),
             "acknowledged": self._tally.acknowledged,
             "octets_in": reports * OCTETS_IN,
@@ -308,18 +341,28 @@ def parser() -> argparse.ArgumentParser:
     made.add_argument("--seconds", type=float, default=10)
     made.add_argument("--sockets", type=int, default=4)
     made.add_argument("--window", type=int, default=64, help="outstanding requests a socket")
+    made.add_argument("--rate", type=float, help="records a second (0: as fast as answered)")
+    made.add_argument("--times", type=int, default=1, help="how often at that rate")
+    made.add_argument("--reports", type=int, default=0, help="of a session until it ends (0: none)")
+    made.add_argument("--reported", type=int, default=0, help="by another process before")
+    made.add_argument("--started", type=int, default=0, help="what that process printed")
     return made
 
 
 def main() -> None:
-    """Run from the command line; print the result as one line of JSON."""
+    """Run from the command line; print JSON, the last line for all of it."""
     arguments = parser().parse_args()
     load = Load(arguments)
-    opening = load.open_all()
-    full = load.run(arguments.seconds, 0)
-    half = load.run(arguments.seconds / 2, float(str(full["records_per_second"])) / 2)
-    opened = round(arguments.sessions / opening)
-    phases = {"opened_per_second": opened, "full": full, "half": half}
+    phases: dict[str, object] = {}
+    if not arguments.started:
+        phases["opened_per_second"] = round(arguments.sessions / load.open_all())
+    if arguments.rate is None:
+        phases["full"] = full = load.run(arguments.seconds, 0)
+        half = float(str(full["records_per_second"])) / 2
+        phases["half"] = load.run(arguments.seconds / 2, half)
+    else:
+        for _ in range(arguments.times):
+            print(json.dumps(load.run(arguments.seconds, arguments.rate)), flush=True)
     print(json.dumps(load.result() | phases))
 
 

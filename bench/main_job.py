@@ -22,6 +22,7 @@ import tempfile
 import time
 import urllib.request
 from collections.abc import Mapping
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -119,6 +120,17 @@ def cpu_seconds(data: Path, supervisor: int) -> dict[str, float]:
     Others may run beside it: ours are the processes of that supervisor, and the servers of `data`.
     """
     used: dict[str, float] = {}
+    for kind, pids in kinds(data, supervisor).items():
+        for pid in pids:
+            with suppress(OSError):
+                stat = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+                used[kind] = used.get(kind, 0.0) + (int(stat[11]) + int(stat[12])) / _TICKS
+    return used
+
+
+def kinds(data: Path, supervisor: int) -> dict[str, list[int]]:
+    """Return the pids of a system and its load, by what they are."""
+    found: dict[str, list[int]] = {}
     for entry in Path("/proc").iterdir():
         if not entry.name.isdigit():
             continue
@@ -129,8 +141,8 @@ def cpu_seconds(data: Path, supervisor: int) -> dict[str, float]:
             continue
         kind = _kind(command, int(entry.name), int(stat[1]), data, supervisor)
         if kind is not None:
-            used[kind] = used.get(kind, 0.0) + (int(stat[11]) + int(stat[12])) / _TICKS
-    return used
+            found.setdefault(kind, []).append(int(entry.name))
+    return found
 
 
 def _kind(command: str, pid: int, parent: int, data: Path, supervisor: int) -> str | None:
@@ -151,20 +163,23 @@ def _kind(command: str, pid: int, parent: int, data: Path, supervisor: int) -> s
     return None
 
 
-def drive(env: Mapping[str, str], arguments: argparse.Namespace) -> dict[str, Any]:
+def load_command(env: Mapping[str, str], **options: object) -> list[str]:
+    """Return the command line of the load generator against a system, with these options."""
+    words = {"secret": SECRET, "port": env["RATEWIRE_RADIUS__ACCT_PORT"], **options}
+    return [sys.executable, "-m", "bench.load", *(f"--{name}={words[name]}" for name in words)]
+
+
+def drive(env: Mapping[str, str], **options: object) -> dict[str, Any]:
     """Run the load generator and return what it measured."""
     done = subprocess.run(
-        [
-            *(sys.executable, "-m", "bench.load", "--secret", SECRET),
-            *("--port", env["RATEWIRE_RADIUS__ACCT_PORT"]),
-            *("--sessions", str(arguments.sessions), "--seconds", str(arguments.seconds)),
-            *("--sockets", str(arguments.sockets), "--window", str(arguments.window)),
-        ],
-        check=True,
-        capture_output=True,
-        text=True,
+        load_command(env, **options), check=True, stdout=subprocess.PIPE, text=True
     )
-    return json.loads(done.stdout)
+    return json.loads(done.stdout.splitlines()[-1])
+
+
+def shape(arguments: argparse.Namespace) -> dict[str, object]:
+    """Return the load's options that every run has: how long, and what is outstanding."""
+    return {name: getattr(arguments, name) for name in ("seconds", "sockets", "window")}
 
 
 class Sampler:
@@ -185,6 +200,10 @@ class Sampler:
             used = cpu_seconds(self._data, self._supervisor)
             self._samples.append((time.time(), used, lag.oldest_ms / 1000))
             await pause(self.stop, 0.5)
+
+    def phases(self, sent: Mapping[str, Any]) -> dict[str, Any]:
+        """Return what the load measured at full and at half rate, with what it cost."""
+        return {name: sent[name] | self.during(sent[name]) for name in ("full", "half")}
 
     def during(self, phase: Mapping[str, Any]) -> dict[str, Any]:
         """Return processor time a record by process, and the longest lag, of one phase."""
@@ -267,7 +286,7 @@ async def _measure(
         serving.wait_ready()
         sampler = Sampler(system, directory, serving.process.pid)
         sampling = asyncio.create_task(sampler.run())
-        sent = await asyncio.to_thread(drive, env, arguments)
+        sent = await asyncio.to_thread(drive, env, sessions=arguments.sessions, **shape(arguments))
         lag = await wait_settled(system)
         sampler.stop.set()
         await sampling
@@ -276,7 +295,7 @@ async def _measure(
             "sessions": arguments.sessions,
             "datagram_octets": sent["datagram_octets"],
             "opened_per_second": sent["opened_per_second"],
-            **{phase: sent[phase] | sampler.during(sent[phase]) for phase in ("full", "half")},
+            **sampler.phases(sent),
             "seconds_to_settle_the_rest": round(lag, 2),
             "conservation": await conserve(system, sent),
         }

@@ -82,3 +82,60 @@ def test_only_an_answer_to_the_request_counts(port: int) -> None:
             assert driven.acknowledged <= answered
         while driven.acknowledged < SESSIONS:
             answer(server)
+
+
+def drive(port: int, seconds: float, *words: str) -> tuple[Load, list[tuple[int, bytes, int]]]:
+    """A load that reports for a while to somebody who answers; and what he was sent."""
+    driven = Load(
+        parser().parse_args(
+            [
+                *("--port", str(port), "--secret", SECRET.decode(), "--sessions", "3"),
+                *("--sockets", "1", "--window", "2", *words),
+            ]
+        )
+    )
+    sent: list[tuple[int, bytes, int]] = []
+    over = threading.Event()
+
+    def serve(server: socket.socket) -> None:
+        while not over.is_set():
+            with suppress(TimeoutError):
+                request, peer = server.recvfrom(4096)
+                found = load.Template.offsets(request)
+                status, octets = (
+                    int.from_bytes(request[found[kind] : found[kind] + 4]) for kind in (40, 42)
+                )
+                session = request[found[44] : found[44] + 16]
+                sent.append((status, session, octets // load.OCTETS_IN))
+                server.sendto(accounting_response(request[1], request[4:20], (), SECRET), peer)
+
+    with listening(port) as server:
+        thread = threading.Thread(target=serve, args=(server,), daemon=True)
+        thread.start()
+        try:
+            if "--started" not in words:
+                driven.open_all()
+            driven.run(seconds, 300)
+        finally:
+            over.set()
+            thread.join(5)
+            driven.close()
+    return driven, sent
+
+
+def test_a_session_ends_after_its_reports_and_its_user_begins_another(port: int) -> None:
+    driven, sent = drive(port, 0.3, "--reports", "2")
+    first = [(status, reports) for status, session, reports in sent if session == b"%016x" % 1]
+    assert first == [(1, 0), (3, 1), (2, 2)]
+    second = [status for status, session, _ in sent if session == b"%08x%08x" % (1, 1)]
+    assert second[:3] == [1, 3, 2]
+    last = {session: reports for _, session, reports in sent}
+    assert driven.result()["octets_in"] == sum(last.values()) * load.OCTETS_IN
+
+
+def test_another_process_goes_on_where_one_has_ended(port: int) -> None:
+    """Nothing is opened again, counters go on, and the sums have what was reported before."""
+    driven, sent = drive(port, 0.1, "--started", "1700000000", "--reported", "7")
+    assert sent[:3] == [(3, b"%016x" % 1, 3), (3, b"%016x" % 2, 3), (3, b"%016x" % 0, 4)]
+    assert driven.result()["reported"] == 7 + len(sent)
+    assert driven.result()["octets_in"] == (7 + len(sent)) * load.OCTETS_IN

@@ -132,6 +132,7 @@ class Edges:
         exchange: Exchange,
         *,
         before_transmit: Callable[[], Awaitable[bool]],
+        bind_host: str | None = None,
     ) -> Verdict:
         """Run an exchange to its verdict: radius.dynauth_client.send."""
         clockwork, host = self._clockwork, target[0]
