@@ -109,6 +109,32 @@ BEGIN
     END LOOP;
 END $$
 
+-- name: unguard_lines
+-- Lines are loaded after their documents, which are finalized: their guards wait.
+DO $$
+DECLARE
+    each record;
+BEGIN
+    FOR each IN SELECT tgrelid::regclass AS of_table, tgname FROM pg_trigger
+        JOIN pg_proc ON pg_proc.oid = tgfoid WHERE proname = 'refuse_line_change'
+    LOOP
+        EXECUTE format('ALTER TABLE %s DISABLE TRIGGER %I', each.of_table, each.tgname);
+    END LOOP;
+END $$
+
+-- name: guard_lines
+-- The guards of lines hold again.
+DO $$
+DECLARE
+    each record;
+BEGIN
+    FOR each IN SELECT tgrelid::regclass AS of_table, tgname FROM pg_trigger
+        JOIN pg_proc ON pg_proc.oid = tgfoid WHERE proname = 'refuse_line_change'
+    LOOP
+        EXECUTE format('ALTER TABLE %s ENABLE TRIGGER %I', each.of_table, each.tgname);
+    END LOOP;
+END $$
+
 -- name: make_partitions
 -- The partitions of a month $1, as YYYY_MM.
 SELECT ensure_partitions(to_timestamp($1, 'YYYY_MM'), 0)

@@ -153,8 +153,10 @@ async def _load(
             await conn.execute(SQL["empty"])
             for month in manifest.months:
                 await conn.execute(SQL["make_partitions"], month)
+            await conn.execute(SQL["unguard_lines"])
             for table in manifest.tables:
                 await _load_table(conn, directory, table)
+            await conn.execute(SQL["guard_lines"])
             for name, value in manifest.sequences.items():
                 await conn.execute(SQL["set_sequence"], name, value)
             committing = True

@@ -19,6 +19,10 @@ class Kind(enum.StrEnum):
     ALLOCATION = "allocation"
     REFUND = "refund"
     CHARGEBACK = "chargeback"
+    INVOICE = "invoice"
+    VOID = "void"
+    WRITE_OFF = "write_off"
+    CREDIT_NOTE = "credit_note"
 
 
 class Posting(msgspec.Struct, frozen=True):
