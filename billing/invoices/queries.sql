@@ -188,7 +188,9 @@ SELECT entity, series, year, continues_from, last_number, last_on,
     (SELECT count(*) FROM invoices AS invoice
         WHERE invoice.entity = series.entity AND invoice.series = series.series
             AND series_year = year AND series_number BETWEEN continues_from + 1 AND last_number)
-        AS documents
+        + (SELECT count(*) FROM credit_notes AS note
+        WHERE note.entity = series.entity AND series.series = 'credit_note' AND series_year = year
+            AND series_number BETWEEN continues_from + 1 AND last_number) AS documents
 FROM number_series AS series
 ORDER BY entity, series, year
 
@@ -288,6 +290,10 @@ FROM (
     FROM invoices JOIN invoice_taxes AS taxes USING (invoice_id)
     WHERE entity = $1 AND issued_on BETWEEN $2 AND $3 AND kind NOT IN ('proforma', 'statement')
         AND status NOT IN ('draft', 'void')
+    UNION ALL
+    SELECT currency, tax, jurisdiction, category, ppm, code, -base_micros, -taxes.tax_micros
+    FROM credit_notes JOIN credit_note_taxes AS taxes USING (credit_note_id)
+    WHERE entity = $1 AND issued_on BETWEEN $2 AND $3
 ) AS documents
 GROUP BY currency, tax, jurisdiction, category, ppm, code
 ORDER BY currency, jurisdiction, category, tax, ppm

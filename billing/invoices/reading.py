@@ -86,7 +86,7 @@ async def get_many(conn: Connection, ids: Iterable[int], now: datetime) -> dict[
         lines[row["invoice_id"]].append(_line(row))
     taxes: dict[int, list[RateTotal]] = {number: [] for number in wanted}
     for row in await conn.fetch(SQL["taxes"], wanted):
-        taxes[row["invoice_id"]].append(_rate_total(row))
+        taxes[row["invoice_id"]].append(rate_total(row))
     drafts = [row for row in rows if row["status"] == "draft"]
     around = await gather(
         conn,
@@ -220,7 +220,8 @@ def _line(row: asyncpg.Record) -> Line:
     return Line(**values)
 
 
-def _rate_total(row: asyncpg.Record) -> RateTotal:
+def rate_total(row: asyncpg.Record) -> RateTotal:
+    """Return a row of a table of totals by tax rate."""
     rate = AppliedRate(
         row["tax"],
         row["jurisdiction"],

@@ -107,6 +107,13 @@ async def pay(conn: Connection, invoice_id: int, micros: int, *, actor: str, now
     return await left_on(conn, invoice_id)
 
 
+async def credit(
+    conn: Connection, invoice_id: int, micros: int, offset_micros: int, *, now: datetime
+) -> None:
+    """Take note of a credit note over so much, some of it off what was still to be paid."""
+    await conn.execute(SQL["settle"], invoice_id, 0, micros, offset_micros, 0, now)
+
+
 class InvoiceDocuments:
     """Invoices as payments see them (billing.payments.allocation.Documents)."""
 

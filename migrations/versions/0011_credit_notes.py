@@ -1,0 +1,12 @@
+"""Credit notes of finalized documents."""
+
+from migrations.steps import refuse, run_sql
+
+revision = "0011"
+down_revision = "0010"
+downgrade = refuse
+
+
+def upgrade() -> None:
+    """Create the tables."""
+    run_sql(__file__)
