@@ -13,7 +13,7 @@ import msgspec
 from rating.quantity import Counters
 
 
-class _Entry(msgspec.Struct, frozen=True, array_like=True):
+class _Entry(msgspec.Struct, frozen=True, array_like=True, gc=False):
     """Common to all entries: `uid` names the session epoch (16 octets, UUIDv7)."""
 
     uid: bytes
@@ -21,7 +21,7 @@ class _Entry(msgspec.Struct, frozen=True, array_like=True):
     at_ms: int
 
 
-class Opened(_Entry, frozen=True, array_like=True, tag=1):
+class Opened(_Entry, frozen=True, array_like=True, gc=False, tag=1):
     """A session epoch began.
 
     `identity` is how its NAS knows it (MessagePack of radius.records.SessionIdentity). `base` is
@@ -41,7 +41,7 @@ class Opened(_Entry, frozen=True, array_like=True, tag=1):
     identity: msgspec.Raw
 
 
-class Used(_Entry, frozen=True, array_like=True, tag=2):
+class Used(_Entry, frozen=True, array_like=True, gc=False, tag=2):
     """A record added usage and its charge. `used` and `total_micros` are after it, in the epoch."""
 
     kind: int
@@ -55,7 +55,7 @@ class Used(_Entry, frozen=True, array_like=True, tag=2):
     currency: str
 
 
-class Closed(_Entry, frozen=True, array_like=True, tag=3):
+class Closed(_Entry, frozen=True, array_like=True, gc=False, tag=3):
     """A session epoch ended, or was charged once more after its end: its final figures.
 
     `reason` is stop, lost, nas_down or restarted; `terminate_cause` is Acct-Terminate-Cause or 0.
@@ -68,13 +68,13 @@ class Closed(_Entry, frozen=True, array_like=True, tag=3):
     total_micros: int
 
 
-class Reopened(_Entry, frozen=True, array_like=True, tag=4):
+class Reopened(_Entry, frozen=True, array_like=True, gc=False, tag=4):
     """A session that was given up has reported again."""
 
     event_time: int
 
 
-class Anomaly(_Entry, frozen=True, array_like=True, tag=5):
+class Anomaly(_Entry, frozen=True, array_like=True, gc=False, tag=5):
     """Something staff should see; it changed no balance. `counters` are those of the record."""
 
     code: str
@@ -82,7 +82,7 @@ class Anomaly(_Entry, frozen=True, array_like=True, tag=5):
     counters: Counters
 
 
-class Unrated(msgspec.Struct, frozen=True, array_like=True, tag=6):
+class Unrated(msgspec.Struct, frozen=True, array_like=True, gc=False, tag=6):
     """A record that could not be rated: acknowledged, and kept for staff.
 
     Counters are cumulative, so the last record of a session says all; `reason` is unknown_user,

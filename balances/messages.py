@@ -9,7 +9,7 @@ from rating.reservation import Pace
 from rating.usage import Meter
 
 
-class SessionState(msgspec.Struct, frozen=True, array_like=True):
+class SessionState(msgspec.Struct, frozen=True, array_like=True, gc=False):
     """A session as its workers know it; opaque to the store.
 
     `reported_ms` is when its last report was made, by our own clocks (a NAS's clock may be wrong).
@@ -34,7 +34,7 @@ encode_state = msgspec.msgpack.Encoder().encode
 decode_state = msgspec.msgpack.Decoder(SessionState).decode
 
 
-class Account(msgspec.Struct, frozen=True):
+class Account(msgspec.Struct, frozen=True, gc=False):
     """An account in the store, at one moment. Amounts are micros of its currency.
 
     `credit_limit` is None for unlimited credit. `rating_version` moves when something changes that
@@ -61,7 +61,7 @@ class Account(msgspec.Struct, frozen=True):
         return self.balance - self.reserved + self.credit_limit - self.minimum
 
 
-class StoredSession(msgspec.Struct, frozen=True):
+class StoredSession(msgspec.Struct, frozen=True, gc=False):
     """A session in the store. `held` is its reservation (micros), `quiet` its longest silence (s).
 
     `cutting` tells that a job to end it is live, `regrant` that it waits for a new grant.
@@ -79,7 +79,7 @@ class StoredSession(msgspec.Struct, frozen=True):
     state: bytes
 
 
-class Subscriber(msgspec.Struct, frozen=True, array_like=True):
+class Subscriber(msgspec.Struct, frozen=True, array_like=True, gc=False):
     """Who a user name belongs to, and on which plan.
 
     `login` is what a login has to know (billing.subscribers.login), a text that is opaque to the
@@ -91,7 +91,7 @@ class Subscriber(msgspec.Struct, frozen=True, array_like=True):
     login: str = ""
 
 
-class Lookup(msgspec.Struct, frozen=True):
+class Lookup(msgspec.Struct, frozen=True, gc=False):
     """What to read for one session: its key, its NAS, and the user name of the record, if any.
 
     The subscriber of an open session is that of its state; `always` looks the user name up even so.
@@ -107,7 +107,7 @@ class Lookup(msgspec.Struct, frozen=True):
     station: str = ""
 
 
-class Grant(msgspec.Struct, frozen=True):
+class Grant(msgspec.Struct, frozen=True, gc=False):
     """What a login was granted and no session has begun to use yet.
 
     The session that takes it over has its `uid`. `held` is its reservation (micros).
@@ -119,12 +119,13 @@ class Grant(msgspec.Struct, frozen=True):
     username: str
 
 
-class Found(msgspec.Struct, frozen=True):
+class Found(msgspec.Struct, frozen=True, gc=False):
     """What the store holds for a lookup.
 
     `account` is the session's; `subscriber` and `subscriber_account` are looked up only when there
     is no open session, or always if the lookup says so. `grant` is what a login of the user was
-    granted for the session, as far as it is found.
+    granted for the session, as far as it is found. `state` is the session's, where it need not be
+    decoded any more.
     """
 
     session: StoredSession | None
@@ -132,6 +133,7 @@ class Found(msgspec.Struct, frozen=True):
     subscriber: Subscriber | None = None
     subscriber_account: Account | None = None
     grant: Grant | None = None
+    state: SessionState | None = None
 
 
 class Snapshot(msgspec.Struct, frozen=True):
@@ -151,7 +153,7 @@ class CutCause(enum.IntEnum):
     OPERATOR = 3
 
 
-class Step(msgspec.Struct, frozen=True):
+class Step(msgspec.Struct, frozen=True, gc=False):
     """What to book for one session: at most one step per session in a commit.
 
     The `expected_*` fields are what the step was computed from; `version` 0 is a session that is
@@ -416,7 +418,7 @@ class Books(msgspec.Struct, frozen=True):
     totals: dict[str, Totals]
 
 
-class Outcome(msgspec.Struct, frozen=True):
+class Outcome(msgspec.Struct, frozen=True, gc=False):
     """What became of one step; `session` and `account` are what is there, unless committed."""
 
     status: Status
@@ -428,7 +430,11 @@ COMMITTED = Outcome(Status.COMMITTED)
 
 
 class CommitResult(msgspec.Struct, frozen=True):
-    """The outcomes of a commit's steps, in order."""
+    """The outcomes of a commit's steps, in order, and the version that all sessions it wrote have.
+
+    `version` is 0 if no session was written.
+    """
 
     now_ms: int
     outcomes: list[Outcome]
+    version: int = 0

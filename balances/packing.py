@@ -17,7 +17,7 @@ from redis.asyncio.connection import (
 )
 from redis.typing import EncodableT
 
-_pack = cast(
+pack = cast(
     "Callable[[tuple[EncodableT, ...]], bytes]",
     hiredis.pack_command,  # pyright: ignore[reportUnknownMemberType] -- its stub says one argument
 )
@@ -28,7 +28,7 @@ class _Packed:
         """Return a command as it is sent; a name of two words ("CLIENT SETINFO") counts as two."""
         name, *rest = args
         words = name.split() if isinstance(name, str) else [name]
-        return [_pack((*words, *rest))]
+        return [pack((*words, *rest))]
 
 
 class _Tcp(_Packed, Connection): ...

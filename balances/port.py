@@ -53,6 +53,10 @@ class BalanceStore(Protocol):
         """
         ...
 
+    async def mark_boots(self, marks: Sequence[tuple[str, int]]) -> list[bool]:
+        """Note several in order, in the time of one; some may be noted although this raises."""
+        ...
+
 
 class Movements(Protocol):
     """What comes from outside."""

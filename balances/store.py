@@ -4,6 +4,7 @@
 rest.
 """
 
+import asyncio
 from collections.abc import Mapping, Sequence
 from typing import cast
 
@@ -121,7 +122,7 @@ class Store:
         wanted = list(names | {subscriber.account for subscriber in subscribers.values()})
         if not wanted:
             return {}, subscribers
-        values = await self._connection.command("MGET", *[f"{prefix}:a:{name}" for name in wanted])
+        values = await self._connection.ask(("MGET", *[f"{prefix}:a:{name}" for name in wanted]))
         accounts = {
             name: account
             for name, value in zip(wanted, values, strict=True)
@@ -140,7 +141,7 @@ class Store:
         }
         if not pointers:
             return [None] * len(lookups)
-        values = await self._connection.command("MGET", *pointers)
+        values = await self._connection.ask(("MGET", *pointers))
         pointers |= {
             key: value for key, value in zip(pointers, values, strict=True) if value is not None
         }
@@ -156,7 +157,7 @@ class Store:
         wanted = list(dict.fromkeys(uid for each in candidates for uid in each if uid))
         if not wanted:
             return [None] * len(lookups)
-        values = await self._connection.command("MGET", *(f"{prefix}:g:{u.hex()}" for u in wanted))
+        values = await self._connection.ask(("MGET", *(f"{prefix}:g:{u.hex()}" for u in wanted)))
         grants = {
             uid: layout.grant_or_none(uid, value)
             for uid, value in zip(wanted, values, strict=True)
@@ -188,8 +189,8 @@ class Store:
                 mark = step.expected_boot
                 marks += (step.nas, "" if mark is None else str(mark))
             body += layout.step_arguments(step, index)
-        now_ms, outcomes = await self._connection.call(
-            "commit",
+        now_ms, outcomes, version = await self._connection.call(
+            "book",
             self._connection.clock,
             len(expected),
             *marks,
@@ -203,13 +204,14 @@ class Store:
                 COMMITTED if outcome == 0 else _outcome(step, outcome)
                 for step, outcome in zip(steps, outcomes, strict=True)
             ],
+            version,
         )
 
     async def accounts(self, names: Sequence[str]) -> list[Account | None]:
         if not names:
             return []
         keys = [f"{self._connection.prefix}:a:{name}" for name in names]
-        values = await self._connection.command("MGET", *keys)
+        values = await self._connection.ask(("MGET", *keys))
         return [
             None if value is None else layout.account_of(name, value)
             for name, value in zip(names, values, strict=True)
@@ -220,6 +222,15 @@ class Store:
             "boot", self._connection.clock, nas, event_time, BOOT_REPEAT_S
         )
         return bool(moved)
+
+    async def mark_boots(self, marks: Sequence[tuple[str, int]]) -> list[bool]:
+        # The connection keeps their order.
+        calls = (self.mark_boot(nas, event_time) for nas, event_time in marks)
+        found = await asyncio.gather(*calls, return_exceptions=True)
+        for each in found:
+            if isinstance(each, BaseException):
+                raise each
+        return cast("list[bool]", found)
 
     async def apply(self, movements: Sequence[AnyMovement]) -> list[int]:
         _now, applied = await self._connection.call(

@@ -191,7 +191,7 @@ async def _rounds(bench: Bench, arguments: argparse.Namespace) -> dict[str, obje
     if profile:
         _print_profile(profile)
     us = {name: seconds / answered * 1e6 for name, seconds in costs.listener.items()}
-    us["fold_rate"] = us.pop("pipeline") - us["read"] - us["commit"]
+    us["fold_rate"] = us.pop("pipeline") - us.get("read", 0) - us["commit"]
     valkey = {name: costs.valkey[name] / answered * 1e6 for name in ("read", "commit")}
     return {
         "sessions": arguments.sessions,

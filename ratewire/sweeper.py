@@ -115,9 +115,10 @@ class Sweeper:
                 await self._see_to_due()  # a top-up does not wait for a hundred thousand sessions
             if cursor == 0:
                 break
-        if not closed:
+        if closed:
+            _log.info("swept after a NAS restart", nas=nas, sessions=seen, closed=closed)
+        else:
             await self._sweeps.swept(nas, mark)
-        _log.info("swept after a NAS restart", nas=nas, sessions=seen, closed=closed)
         return seen
 
     async def _see_to(

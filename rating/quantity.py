@@ -3,7 +3,7 @@
 import msgspec
 
 
-class Counters(msgspec.Struct, frozen=True, array_like=True):
+class Counters(msgspec.Struct, frozen=True, array_like=True, gc=False):
     """Cumulative or incremental usage of one session. All three are >= 0.
 
     `octets_in` is what the NAS received from the user (upload), `octets_out` what it sent to the

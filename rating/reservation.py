@@ -35,7 +35,7 @@ MAX_INTERVAL_S = 86_400
 MAX_SLICE_MICROS = 10**15
 
 
-class Pace(msgspec.Struct, frozen=True, array_like=True):
+class Pace(msgspec.Struct, frozen=True, array_like=True, gc=False):
     """How fast a session uses, from its last reports. Rates are octets per second.
 
     `rate_*` follow the session smoothly, `last_*` are the last interval's alone. `interval` is the
@@ -159,7 +159,7 @@ def lasts(
     return low
 
 
-class Slice(msgspec.Struct, frozen=True):
+class Slice(msgspec.Struct, frozen=True, gc=False):
     """What an open session is given until its next report.
 
     `want_micros` is what it should have, `grant_micros` what there is for it (0 <= grant <= want).

@@ -22,7 +22,7 @@ BURST_S = 60
 MAX_SECONDS = 2**32 - 1  # Acct-Session-Time has 32 bits
 
 
-class Rated(msgspec.Struct, frozen=True):
+class Rated(msgspec.Struct, frozen=True, gc=False):
     """What one report did to its session.
 
     `usage` and `charge_micros` are what it added (never negative). `implausible` tells that its

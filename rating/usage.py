@@ -76,7 +76,7 @@ _ADVANCED, _CLOSED, _NOTHING = Finding.ADVANCED, Finding.CLOSED, Finding.NOTHING
 _UNCHANGED = frozenset({Finding.NOTHING, Finding.EARLIER_EPOCH})
 
 
-class Report(msgspec.Struct, frozen=True):
+class Report(msgspec.Struct, frozen=True, gc=False):
     """What rating needs of one accounting record; a counter that was not sent is None.
 
     `event_time` is Unix seconds on the NAS's clock, as well as it can be told.
@@ -109,7 +109,7 @@ class Report(msgspec.Struct, frozen=True):
         return ((mixed ^ mixed >> 32) & _PRINT_MASK).to_bytes(_PRINT_OCTETS)
 
 
-class Suspect(msgspec.Struct, frozen=True, array_like=True):
+class Suspect(msgspec.Struct, frozen=True, array_like=True, gc=False):
     """A report that looked like a session begun again, kept until the next one agrees or not."""
 
     begun: int
@@ -117,7 +117,7 @@ class Suspect(msgspec.Struct, frozen=True, array_like=True):
     continued: Counters  # marks of the counters that did not fall, which then go on
 
 
-class Meter(msgspec.Struct, frozen=True, array_like=True):
+class Meter(msgspec.Struct, frozen=True, array_like=True, gc=False):
     """The counters of one session epoch, and how far they are charged.
 
     `marks` are the highest counters seen; `base` is where this epoch's charging began (zero but for
@@ -171,7 +171,7 @@ class Meter(msgspec.Struct, frozen=True, array_like=True):
         return at >= 0
 
 
-class Fold(msgspec.Struct, frozen=True):
+class Fold(msgspec.Struct, frozen=True, gc=False):
     """The outcome of one report: the meter after it, what it added, and what it was taken for.
 
     `fell` tells that a counter was below its mark although the report was not an old one: the

@@ -1,10 +1,11 @@
--- commit: book what a batch of records did to their sessions, all or nothing per step.
+-- book: book what a batch of records did to their sessions, all or nothing per step.
 --
 -- keys[1]  partition prefix
 -- args     now, count of NASes, then name and expected boot mark ('' = none) of each,
 --          count of loose entries, the entries,
 --          then for each step: fixed part (STEP), session key, account, session state, its entries
--- returns  { now, { outcome per step } }: 0 when committed, else { status, session value or false,
+-- returns  { now, { outcome per step }, version that the sessions written have, 0 for none }: an
+--          outcome is 0 when committed, else { status, session value or false,
 --          account value or false } with what is there after the call, and nothing of the step is
 --          written
 --
@@ -252,7 +253,7 @@ function Batch:write_job(j, step)
   end
 end
 
-local function commit(keys, args)
+local function book(keys, args)
   local p = keys[1]
   local now = clock(args[1])
   local books = open_books(p)
@@ -284,7 +285,7 @@ local function commit(keys, args)
     if outcomes[i] ~= 0 then outcomes[i] = batch:refused(i, outcomes[i]) end
   end
   for i = 1, loose do batch:append('0', args[at + i]) end
-  if batch.writes == 0 and loose == 0 then return { now, outcomes } end
+  if batch.writes == 0 and loose == 0 then return { now, outcomes, 0 } end
   atomically(function(j)
     batch:write_values(j)
     for i = 1, batch.writes do batch:write_indexes(j, batch[i]) end
@@ -293,7 +294,14 @@ local function commit(keys, args)
     j:settle(p, books, batch.entries, batch.entry_count)
   end)
   if batch.soon then notify(p) end
-  return { now, outcomes }
+  return { now, outcomes, batch.writes > 0 and books.version + 1 or 0 }
 end
 
+-- commit: the same for processes that do not know book, and take two values.
+local function commit(keys, args)
+  local booked = book(keys, args)
+  return { booked[1], booked[2] }
+end
+
+redis.register_function('ratewire_1_book', book)
 redis.register_function('ratewire_1_commit', commit)

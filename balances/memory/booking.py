@@ -41,6 +41,11 @@ class Booking:
         self._entries: list[tuple[bytes, bytes]] = []
         self._before: dict[str, Account] = {}
 
+    @property
+    def version(self) -> int:
+        """The version of the sessions that were written; 0 if none was."""
+        return self._version if self._booked else 0
+
     def book(self, steps: list[Step], loose: list[bytes]) -> list[Outcome]:
         """Book what can be; return the outcomes, which tell what is there after all of them."""
         partition = self._partition

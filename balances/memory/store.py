@@ -97,9 +97,10 @@ class MemoryStore:
     async def commit(self, steps: Sequence[Step], loose: Sequence[bytes] = ()) -> CommitResult:
         self._partition.require_open_books()
         now_ms = self._clock()
-        outcomes = Booking(self._partition, now_ms).book(list(steps), list(loose))
+        booking = Booking(self._partition, now_ms)
+        outcomes = booking.book(list(steps), list(loose))
         self._tell_waiting()
-        return CommitResult(now_ms, outcomes)
+        return CommitResult(now_ms, outcomes, booking.version)
 
     async def accounts(self, names: Sequence[str]) -> list[Account | None]:
         return [self._partition.accounts.get(name) for name in names]
@@ -114,6 +115,9 @@ class MemoryStore:
         if mark is None:
             self._partition.forget_boots(self._clock())
         return True
+
+    async def mark_boots(self, marks: Sequence[tuple[str, int]]) -> list[bool]:
+        return [await self.mark_boot(nas, event_time) for nas, event_time in marks]
 
     # Movements, Directory
 

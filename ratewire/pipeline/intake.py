@@ -10,22 +10,24 @@ import structlog
 
 from balances.errors import StoreError
 from balances.keys import session_key
-from balances.messages import Account, Found, Lookup, Status, StoredSession
+from balances.messages import Account, CommitResult, Found, Lookup, Status, Step, StoredSession
 from balances.port import BalanceStore
 from radius.engine import Request
 from radius.records import AccountingRecord, AcctStatus
 from ratewire.observer import Observer
 from ratewire.outage import Outage
 from ratewire.pipeline.credit import Credit
+from ratewire.pipeline.hints import Hints
 from ratewire.pipeline.progress import station_of
 from ratewire.pipeline.raters import Raters
-from ratewire.pipeline.steps import Booking, Deferred, Missing, Rater, Unclear
+from ratewire.pipeline.steps import Booking, Missing, Rater, Unclear
 from ratewire.pipeline.tickets import grants_in
 
 _log = structlog.get_logger(__name__)
 
 # Named here for what is done for every record: see rating.money.
 _COMMITTED = Status.COMMITTED
+_NOTHING = CommitResult(0, [])
 _OF_NAS = frozenset({AcctStatus.ACCOUNTING_ON, AcctStatus.ACCOUNTING_OFF})
 
 #: A batch is tried this often before what is still stale is left to the NAS's retransmission.
@@ -106,6 +108,7 @@ class Intake:
         self._archive = archive
         self._observer = observer
         self._clock_ms = clock_ms
+        self._hints = Hints()
         self._booking = Outage("booking accounting")
         self._asking_archive = Outage("looking up sessions in Postgres")
 
@@ -129,7 +132,7 @@ class Intake:
                     break
                 if attempt:
                     self._observer.count("retries", sum(len(g.records) for g in groups))
-                groups = await self._attempt(groups, done)
+                groups = await self._attempt(groups, done, guess=not attempt)
         except StoreError as error:
             self._observer.count("store_errors")
             return Booked(done, error)
@@ -153,11 +156,10 @@ class Intake:
     ) -> list[_Group]:
         """Mark boots, group the rest by session."""
         groups: dict[str, _Group] = {}
+        boots: list[AccountingRecord] = []
         for record in records:
             if record.status in _OF_NAS:
-                moved = await self._store.mark_boot(record.nas, record.event_time)
-                self._observer.count("nas_boot" if moved else "nas_boot_repeated")
-                done.append(record)
+                boots.append(record)
                 continue
             key = session_key(record.nas, record.session_id)
             group = groups.get(key)
@@ -165,27 +167,46 @@ class Intake:
                 groups[key] = _Group(key, record)
             else:
                 group.records.append(record)
+        if boots:
+            moved = await self._store.mark_boots([(each.nas, each.event_time) for each in boots])
+            self._observer.count("nas_boot", sum(moved))
+            self._observer.count("nas_boot_repeated", len(moved) - sum(moved))
+            done += boots
         return list(groups.values())
 
-    async def _attempt(self, groups: list[_Group], done: list[AccountingRecord]) -> list[_Group]:
-        """Try each group once: what is durable goes to `done`, what is stale comes back."""
-        began = time.perf_counter()
-        snapshot = await self._store.read([group.lookup for group in groups])
-        rater = await self._raters.at(snapshot.plans_revision)
-        read = time.perf_counter()
-        self._observer.stage("read", read - began)
+    async def _attempt(
+        self, groups: list[_Group], done: list[AccountingRecord], *, guess: bool
+    ) -> list[_Group]:
+        """Try each group once: what is durable goes to `done`, what is stale comes back.
 
+        `guess` takes hints where there are some; else all is read.
+        """
+        rater, known = await self._look_up(groups, guess=guess)
+        began = time.perf_counter()
         now_ms = self._clock_ms()
         credit = Credit()
-        owners = await self._owners_of_archived(groups)
         bookings: list[tuple[_Group, Booking]] = []
         missing: list[_Group] = []
         unclear: list[_Group] = []
-        for group, found in zip(groups, snapshot.found, strict=True):
-            outcome = self._advance(
-                rater, group, _known(found, group, owners), snapshot.boots, credit, now_ms
+        doubtful: list[_Group] = []
+        for group, found, boot in known:
+            outcome = rater.advance(
+                group.key,
+                group.records,
+                found,
+                boot=boot,
+                credit=credit,
+                archived=group.asked_archive,
+                owner_asked=group.asks_owner,
+                now_ms=now_ms,
             )
-            if isinstance(outcome, Booking):
+            if isinstance(outcome, Booking) and outcome.step is not None:
+                bookings.append((group, outcome))
+            elif found.state is not None:
+                # No commit will tell whether the hint is right.
+                self._hints.drop(group.key)
+                doubtful.append(group)
+            elif isinstance(outcome, Booking):
                 bookings.append((group, outcome))
             elif isinstance(outcome, Missing):
                 missing.append(group)
@@ -196,31 +217,37 @@ class Intake:
                 self._observer.count(f"deferred_{outcome.reason}", len(group.records))
                 _log.error("records are not answered", reason=outcome.reason, session=group.key)
         rated = time.perf_counter()
-        self._observer.stage("rate", rated - read)
+        self._observer.stage("rate", rated - began)
 
         again = await self._commit(bookings, done)
         self._observer.stage("commit", time.perf_counter() - rated)
-        return again + unclear + await self._ask_archive(missing)
+        return again + doubtful + unclear + await self._ask_archive(missing)
 
-    def _advance(
-        self,
-        rater: Rater,
-        group: _Group,
-        found: Found,
-        boots: Mapping[str, int],
-        credit: Credit,
-        now_ms: int,
-    ) -> Booking | Missing | Unclear | Deferred:
-        return rater.advance(
-            group.key,
-            group.records,
-            found,
-            boot=boots.get(group.records[0].nas),
-            credit=credit,
-            archived=group.asked_archive,
-            owner_asked=group.asks_owner,
-            now_ms=now_ms,
-        )
+    async def _look_up(
+        self, groups: list[_Group], *, guess: bool
+    ) -> tuple[Rater, list[tuple[_Group, Found, int | None]]]:
+        """Return what there is for each group, with the boot mark of its NAS; and the rater."""
+        known: list[tuple[_Group, Found, int | None]] = []
+        unknown: list[_Group] = []
+        find = self._hints.find
+        for group in groups:
+            hint = find(group.key, group.records[0].user_name) if guess else None
+            if hint is None:
+                unknown.append(group)
+            else:
+                known.append((group, hint.found, hint.boot))
+        if not unknown:
+            return self._raters.latest, known
+        began = time.perf_counter()
+        snapshot = await self._store.read([group.lookup for group in unknown])
+        rater = await self._raters.at(snapshot.plans_revision)
+        owners = await self._owners_of_archived(unknown)
+        known += [
+            (group, _known(found, group, owners), snapshot.boots.get(group.records[0].nas))
+            for group, found in zip(unknown, snapshot.found, strict=True)
+        ]
+        self._observer.stage("read", time.perf_counter() - began)
+        return rater, known
 
     async def _owners_of_archived(self, groups: list[_Group]) -> dict[str, Account]:
         """The accounts of the sessions that came from the archive, as they are now."""
@@ -233,14 +260,33 @@ class Intake:
     ) -> list[_Group]:
         steps = [booking.step for _, booking in bookings if booking.step is not None]
         loose = [entry for _, each in bookings if each.step is None for entry in each.loose]
-        outcomes = iter((await self._store.commit(steps, loose)).outcomes if steps or loose else ())
+        result = _NOTHING
+        if steps or loose:
+            try:
+                result = await self._store.commit(steps, loose)
+            except StoreError:
+                # Whether it was booked is not known.
+                self._forget(steps)
+                raise
+        outcomes = iter(result.outcomes)
         booked: list[tuple[_Group, Booking]] = []
         again: list[_Group] = []
         for group, booking in bookings:
-            status = _COMMITTED if booking.step is None else next(outcomes).status
+            step = booking.step
+            status = _COMMITTED if step is None else next(outcomes).status
             if status is _COMMITTED:
                 booked.append((group, booking))
+                if step is not None and booking.progress is not None:
+                    self._hints.committed(
+                        step,
+                        booking.progress.account,
+                        booking.progress.state,
+                        held=booking.progress.held,
+                        version=result.version,
+                        seen_ms=result.now_ms,
+                    )
                 continue
+            self._hints.drop(group.key)
             self._observer.count(f"commit_{status.name.lower()}")
             if status in (Status.BEYOND_BOUNDS, Status.FAULTY):
                 _log.error("a step was refused", status=status.name, session=group.key)
@@ -260,6 +306,10 @@ class Intake:
         for finding, times in Counter(findings).items():
             self._observer.count(f"record_{finding}", times)
         return again
+
+    def _forget(self, steps: Sequence[Step]) -> None:
+        for step in steps:
+            self._hints.drop(step.session)
 
     async def _ask_archive(self, missing: list[_Group]) -> list[_Group]:
         if not missing:

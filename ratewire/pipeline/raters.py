@@ -29,6 +29,11 @@ class Raters:
         self._plans = Plans()
         self._rater = self._make()
 
+    @property
+    def latest(self) -> Rater:
+        """The rater of the revision that was asked for last."""
+        return self._rater
+
     async def at(self, revision: int) -> Rater:
         """Return a rater with at least this revision of the plans. Raises StoreError."""
         if revision != self._plans.revision:

@@ -50,17 +50,19 @@ class Terms(msgspec.Struct, frozen=True):
     late_window: int = 7 * 86_400
 
 
-class Booking(msgspec.Struct, frozen=True):
+class Booking(msgspec.Struct, frozen=True, gc=False):
     """What came of a session's records: a step to commit, and loose entries.
 
     `done` counts the records that are durable once both are committed; those after them have to be
-    tried again then. `findings` says what each of the done ones was taken for.
+    tried again then. `findings` says what each of the done ones was taken for. `progress` is where
+    the session stands after the step, if there is one.
     """
 
     done: int
     findings: tuple[str, ...]
     step: Step | None = None
     loose: tuple[bytes, ...] = ()
+    progress: Progress | None = None
 
 
 class Missing(msgspec.Struct, frozen=True):
@@ -163,12 +165,12 @@ class Rater:
                 rated = price(progress.plan, progress.meter, progress.state.pace, folded)
                 progress.advance(record, rated, now_ms)
             findings.append(folded.finding)
-        step = None
         if progress is not None and progress.changed:
             step = self._step(progress, boot, credit, now_ms, report=bool(findings))
-        elif progress is not None:
+            return Booking(len(findings), tuple(findings), step, tuple(loose), progress)
+        if progress is not None:
             loose += progress.anomalies
-        return Booking(len(findings), tuple(findings), step, tuple(loose))
+        return Booking(len(findings), tuple(findings), None, tuple(loose))
 
     def regrant(
         self, key: str, nas: str, found: Found, *, boot: int | None, credit: Credit, now_ms: int
@@ -208,10 +210,12 @@ class Rater:
             return None
         if found.account is None:
             return Deferred("account_missing")
-        try:
-            state = decode_state(stored.state)
-        except msgspec.DecodeError:
-            return Deferred("state_not_understood")
+        state = found.state
+        if state is None:
+            try:
+                state = decode_state(stored.state)
+            except msgspec.DecodeError:
+                return Deferred("state_not_understood")
         plan = self._plans.version(state.plan, state.plan_version)
         if plan is None:
             return Deferred("plan_version_missing")

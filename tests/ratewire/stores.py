@@ -25,6 +25,9 @@ class Wrapped:
     async def mark_boot(self, nas: str, event_time: int) -> bool:
         return await self.store.mark_boot(nas, event_time)
 
+    async def mark_boots(self, marks: Sequence[tuple[str, int]]) -> list[bool]:
+        return await self.store.mark_boots(marks)
+
 
 class Meeting(Wrapped):
     """All its users have read before the first of them commits."""

@@ -134,6 +134,9 @@ class Road:
     async def mark_boot(self, nas: str, event_time: int) -> bool:
         return await self._call(lambda: self._ports.hot.mark_boot(nas, event_time))
 
+    async def mark_boots(self, marks: Sequence[tuple[str, int]]) -> list[bool]:
+        return await self._call(lambda: self._ports.hot.mark_boots(marks))
+
     # Movements, Directory
 
     async def apply(self, movements: Sequence[AnyMovement]) -> list[int]:

@@ -23,9 +23,11 @@ from tests.balances.world import (
 async def test_a_charge_leaves_the_balance_and_a_grant_is_reserved(world: World) -> None:
     await world.fund(1000)
     step = await world.step(charge=100, want=300, entries=(b"used",))
-    assert await world.hot.commit([step]) == CommitResult(START_MS, [COMMITTED])
+    result = await world.hot.commit([step])
+    assert (result.now_ms, result.outcomes) == (START_MS, [COMMITTED])
     assert await world.money() == (900, 300)
-    assert (await world.session()).held == 300
+    session = await world.session()
+    assert (session.held, session.version) == (300, result.version)
 
 
 async def test_a_grant_is_replaced_never_added_up(world: World) -> None:
@@ -299,6 +301,16 @@ async def test_a_boot_is_marked_once(world: World) -> None:
     assert read.boots == {NAS: 1_700_000_000}
     assert await world.hot.mark_boot(NAS, 1_700_000_031)
     assert (await world.hot.read([Lookup(SESSION, NAS)])).boots == {NAS: 1_700_000_031}
+
+
+async def test_boots_are_marked_together_in_their_order(world: World) -> None:
+    assert await world.hot.mark_boots([]) == []
+    marks = [("n1", 1_700_000_000), ("n1", 1_700_000_030), ("n2", 1_700_000_000)]
+    assert await world.hot.mark_boots(marks) == [True, False, True]
+    many = [(f"m{number}", 1_700_000_000) for number in range(500)]
+    assert await world.hot.mark_boots([*many, *marks]) == [True] * 500 + [False] * 3
+    read = await world.hot.read([Lookup("n1|1", "n1"), Lookup("n2|1", "n2"), Lookup("m|", "m499")])
+    assert set(read.boots) == {"n1", "n2", "m499"}
 
 
 async def test_the_beginning_of_time_is_a_boot_too(world: World) -> None:

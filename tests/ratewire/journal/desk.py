@@ -70,6 +70,10 @@ class Door(Wrapped):
         await self._pass()
         return await super().mark_boot(nas, event_time)
 
+    async def mark_boots(self, marks: Sequence[tuple[str, int]]) -> list[bool]:
+        await self._pass()
+        return await super().mark_boots(marks)
+
 
 class Desk:
     """One listener without its sockets: engine, keeper, slot."""

@@ -12,7 +12,9 @@ from balances.entries import Anomaly, Closed, Opened, Unrated, Used
 from balances.errors import StoreUnavailable
 from balances.messages import (
     CommitResult,
+    Lookup,
     Outcome,
+    Snapshot,
     Status,
     Step,
     decode_state,
@@ -20,6 +22,7 @@ from balances.messages import (
 from balances.port import BalanceStore
 from config.settings import RadiusSettings
 from radius.records import AcctStatus
+from ratewire.pipeline.intake import Intake
 from ratewire.pipeline.plans import encode_plan, published_name
 from ratewire.pipeline.steps import stored_from_archive
 from ratewire.pipeline.tickets import class_of
@@ -123,7 +126,8 @@ async def test_a_life_in_three_batches(provider: Provider) -> None:
         "record_advanced": 1,
         "record_closed": 1,
     }
-    assert provider.observer.stages == {"read": 3, "rate": 3, "commit": 3}
+    # What the worker has committed itself it need not read.
+    assert provider.observer.stages == {"read": 1, "rate": 3, "commit": 3}
 
 
 async def test_the_same_record_is_charged_once_however_often_it_comes(provider: Provider) -> None:
@@ -499,6 +503,120 @@ async def test_money_meanwhile_is_no_conflict_unless_it_changes_the_grant(
     assert await provider.say(provider.report(START), to=provider.worker(store)) == [True]
     assert (await provider.session()).held == grant
     assert provider.observer.counts["commit_stale_credit"] == stale
+
+
+# Hints
+
+
+class Reading(Wrapped):
+    """Counts the sessions that are read."""
+
+    def __init__(self, store: BalanceStore) -> None:
+        super().__init__(store)
+        self.sessions = 0
+
+    async def read(self, lookups: Sequence[Lookup]) -> Snapshot:
+        self.sessions += len(lookups)
+        return await super().read(lookups)
+
+
+async def two_workers(provider: Provider) -> tuple[Reading, Intake, Intake]:
+    """A worker that has begun a session and knows it, and another."""
+    await provider.subscribe(5 * MB)
+    store = Reading(provider.world.hot)
+    worker = provider.worker(store)
+    assert await provider.say(provider.report(START), to=worker) == [True]
+    assert store.sessions == 1
+    provider.world.pass_ms(60_000)
+    return store, worker, provider.worker()
+
+
+async def test_a_worker_does_not_read_what_it_has_committed(provider: Provider) -> None:
+    store, worker, _ = await two_workers(provider)
+    for minutes in (1, 2, 3):
+        provider.world.pass_ms(60_000)
+        report = provider.report(INTERIM, 60 * minutes, 0, minutes * 100 * MB)
+        assert await provider.say(report, to=worker) == [True]
+    assert store.sessions == 1
+    assert (await provider.money())[0] == 5 * MB - 600_000
+    session = await provider.session()
+    assert await provider.money() == (5 * MB - 600_000, session.held)
+
+
+async def test_a_hint_that_another_worker_has_overtaken_is_read_anew(provider: Provider) -> None:
+    store, worker, other = await two_workers(provider)
+    assert await provider.say(provider.report(INTERIM, 60, 0, 100 * MB), to=other) == [True]
+    provider.world.pass_ms(60_000)
+    assert await provider.say(provider.report(INTERIM, 120, 0, 150 * MB), to=worker) == [True]
+    assert provider.observer.counts["commit_stale_session"] == 1
+    assert store.sessions == 2
+    assert await used_micros(provider) == 300_000
+
+
+async def test_records_that_change_nothing_are_judged_by_what_is_there(provider: Provider) -> None:
+    """Another worker has begun a new epoch, whose NAS tells no session time: its counters would
+    be old ones to the epoch before.
+    """
+    store, worker, other = await two_workers(provider)
+    assert await provider.say(provider.report(INTERIM, None, 0, 100 * MB), to=worker) == [True]
+    provider.world.pass_ms(60_000)
+    assert await provider.say(provider.report(STOP, None, 0, 100 * MB), to=other) == [True]
+    provider.world.pass_ms(60_000)
+    assert await provider.say(provider.report(START), to=other) == [True]
+    provider.world.pass_ms(60_000)
+    assert store.sessions == 1
+    assert await provider.say(provider.report(INTERIM, None, 0, 50 * MB), to=worker) == [True]
+    assert store.sessions == 2
+    assert await used_micros(provider) == 300_000
+
+
+async def test_a_hint_does_not_hide_a_boot(provider: Provider) -> None:
+    _, worker, other = await two_workers(provider)
+    on = provider.report(AcctStatus.ACCOUNTING_ON, session="", user=None)
+    assert await provider.say(on, to=other) == [True]
+    provider.world.pass_ms(20_000)
+    assert await provider.say(provider.report(INTERIM, 5, 0, MB), to=worker) == [True]
+    assert provider.observer.counts["commit_stale_boot"] == 1
+    assert decode_state((await provider.session()).state).meter.epoch == 1
+
+
+async def test_a_hint_does_not_hide_a_suspension(provider: Provider) -> None:
+    _, worker, _ = await two_workers(provider)
+    await provider.world.status("acme", suspended=True)
+    assert await provider.say(provider.report(INTERIM, 60, 0, 100 * MB), to=worker) == [True]
+    assert await provider.money() == (5 * MB - 200_000, 0)
+    assert [job.cause for job in await provider.jobs()] == ["suspended"]
+
+
+@pytest.mark.parametrize("amount", [50 * MB, -5 * MB])
+async def test_a_hint_does_not_hide_money(provider: Provider, amount: int) -> None:
+    _, worker, _ = await two_workers(provider)
+    await provider.world.top_up(amount, "acme")
+    assert await provider.say(provider.report(INTERIM, 60, 0, 2500 * MB), to=worker) == [True]
+    balance, reserved = await provider.money()
+    assert balance == amount
+    assert reserved == (0 if amount < 0 else (await provider.session()).held)
+    assert (reserved > 0) is (amount > 0)
+
+
+async def test_after_a_stop_and_after_a_doubtful_commit_it_is_read(provider: Provider) -> None:
+    await provider.subscribe(5 * MB)
+    doubtful = Doubtful(provider.world.hot)
+    doubtful.failing = False
+    store = Reading(doubtful)
+    worker = provider.worker(store)
+    assert await provider.say(provider.report(START), to=worker) == [True]
+    doubtful.failing = True
+    provider.world.pass_ms(60_000)
+    interim = provider.report(INTERIM, 60, 0, 100 * MB)
+    assert await provider.say(interim, to=worker) == [False]
+    doubtful.failing = False
+    assert await provider.say(interim, to=worker) == [True]
+    assert store.sessions == 2
+    assert await provider.say(provider.report(STOP, 60, 0, 100 * MB), to=worker) == [True]
+    assert await provider.say(provider.report(STOP, 60, 0, 100 * MB), to=worker) == [True]
+    assert store.sessions == 4
+    assert await used_micros(provider) == 200_000
 
 
 # What goes wrong
