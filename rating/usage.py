@@ -66,14 +66,14 @@ class Finding(enum.StrEnum):
     @property
     def changes(self) -> bool:
         """Whether the meter is another one than before."""
-        return self not in _UNCHANGED
+        return self is not _NOTHING and self is not _EARLIER_EPOCH
 
 
 # Named here for what is done for every record: see rating.money.
 _START, _STOP = Kind.START, Kind.STOP
 _OPEN, _STOPPED, _LOST, _NAS_DOWN = Phase.OPEN, Phase.STOPPED, Phase.LOST, Phase.NAS_DOWN
 _ADVANCED, _CLOSED, _NOTHING = Finding.ADVANCED, Finding.CLOSED, Finding.NOTHING
-_UNCHANGED = frozenset({Finding.NOTHING, Finding.EARLIER_EPOCH})
+_EARLIER_EPOCH = Finding.EARLIER_EPOCH
 
 
 class Report(msgspec.Struct, frozen=True, gc=False):
@@ -162,9 +162,8 @@ class Meter(msgspec.Struct, frozen=True, array_like=True, gc=False):
             self.prints,
         )
 
-    def has_seen(self, report: Report) -> bool:
-        """Whether a report is one of the last that came, sent again."""
-        wanted = report.print
+    def has_seen(self, wanted: bytes) -> bool:
+        """Whether a report is one of the last that came, sent again; by its print."""
         at = self.prints.find(wanted) if wanted else -1
         while at >= 0 and at % _PRINT_OCTETS:
             at = self.prints.find(wanted, at + 1)
@@ -197,7 +196,8 @@ def fold(meter: Meter | None, report: Report, *, boot: int | None, wraps_32: boo
     """
     if meter is None:
         return _open(report, None, base=NOTHING)
-    if meter.has_seen(report):
+    seen_by = report.print
+    if meter.has_seen(seen_by):
         return Fold(meter, NOTHING, _NOTHING)
     counters = _counters(meter, report, wraps_32=wraps_32)
     if _begins_anew(meter, report, boot):
@@ -208,12 +208,12 @@ def fold(meter: Meter | None, report: Report, *, boot: int | None, wraps_32: boo
         return _open(report, meter, base=meter.suspect.continued)
     begun = report.begun
     if meter.epoch and begun is not None and begun < meter.started - START_TOLERANCE_S:
-        return Fold(meter, NOTHING, Finding.EARLIER_EPOCH)
+        return Fold(meter, NOTHING, _EARLIER_EPOCH)
     if fell and begun is not None and begun > meter.begun + START_TOLERANCE_S:
         if report.kind is _STOP:
             return _stop_without_counters(meter, report)
         return _suspect(meter, report, begun, counters)
-    return _advance(meter, report, counters, fell=fell, boot=boot)
+    return _advance(meter, report, counters, seen_by, fell=fell, boot=boot)
 
 
 def begins_another(meter: Meter, report: Report) -> Fold | None:
@@ -223,7 +223,7 @@ def begins_another(meter: Meter, report: Report) -> Fold | None:
     late of a user before is none.
     """
     begun = report.begun
-    if begun is None or begun <= meter.begun + START_TOLERANCE_S or meter.has_seen(report):
+    if begun is None or begun <= meter.begun + START_TOLERANCE_S or meter.has_seen(report.print):
         return None
     return _open(report, meter, base=NOTHING)
 
@@ -370,30 +370,41 @@ def _stop_without_counters(meter: Meter, report: Report) -> Fold:
 
 
 def _advance(
-    meter: Meter, report: Report, counters: Counters, *, fell: bool, boot: int | None
+    meter: Meter,
+    report: Report,
+    counters: Counters,
+    seen_by: bytes,
+    *,
+    fell: bool,
+    boot: int | None,
 ) -> Fold:
-    marks = Counters(
-        max(counters.seconds, meter.marks.seconds),
-        max(counters.octets_in, meter.marks.octets_in),
-        max(counters.octets_out, meter.marks.octets_out),
-    )
-    usage = marks - meter.marks
+    before = meter.marks
+    marks = counters
+    if fell:
+        marks = Counters(
+            max(counters.seconds, before.seconds),
+            max(counters.octets_in, before.octets_in),
+            max(counters.octets_out, before.octets_out),
+        )
+    usage = marks - before
     if fell and not usage and report.kind is not _STOP:
         return Fold(meter, NOTHING, _NOTHING)
     phase = _phase_after(meter, report, boot, advanced=bool(usage))
     if not usage and phase is meter.phase:
         return Fold(meter, NOTHING, _NOTHING)
     begun = report.begun
+    # By position: this is done for every record.
     after = Meter(
-        epoch=meter.epoch,
-        phase=phase,
-        started=meter.started if begun is None else min(meter.started, begun),
-        begun=meter.begun if begun is None or not usage else begun,
-        last_event=max(meter.last_event, report.event_time),
-        marks=marks,
-        base=meter.base,
-        total_micros=meter.total_micros,
-        prints=_remember(meter, report),
+        meter.epoch,
+        phase,
+        meter.started if begun is None or begun > meter.started else begun,
+        meter.begun if begun is None or not usage else begun,
+        max(meter.last_event, report.event_time),
+        marks,
+        meter.base,
+        meter.total_micros,
+        None,
+        (meter.prints + seen_by)[-_REMEMBERED * _PRINT_OCTETS :],
     )
     closed = phase is not _OPEN and meter.phase is _OPEN
     return Fold(after, usage, _CLOSED if closed else _ADVANCED, fell=fell and bool(usage))

@@ -78,6 +78,8 @@ class Keeper:
         self._turn = asyncio.Lock()
         self._queued = 0
         self._failing_since: float | None = None
+        self._failed_at = 0.0
+        self._probed = False  # the store has answered a probe since it failed
         self._held_since: datetime | None = None
         self._replayed = self._refused = 0  # since then, for the log
         if len(slot.waiting):
@@ -120,7 +122,7 @@ class Keeper:
         if booked.failure is None:
             self._failing_since = None
         elif isinstance(booked.failure, PASSING):
-            self._failing_since = self._failing_since or began
+            self._fails(began)
             if self._must_hold():
                 durable = frozenset(map(id, done))
                 kept = await self._keep([each for each in requests if id(each) not in durable])
@@ -139,12 +141,15 @@ class Keeper:
         began = time.monotonic()
         try:
             await self._intake.probe()
-            self._failing_since = None
+            self._probed = True
             if self.holds:
+                self._failing_since = None
                 await self._drain(stop)
+            elif began - self._failed_at >= (self._grace_seconds or 0):
+                self._failing_since = None
         except StoreError as error:
             if isinstance(error, PASSING):
-                self._failing_since = self._failing_since or began
+                self._fails(began)
             if self._must_hold():
                 self._replaying.failed(error)
         except (OSError, JournalFull) as error:
@@ -173,10 +178,24 @@ class Keeper:
         for slot in self._slots:
             slot.close()
 
+    def _fails(self, began: float) -> None:
+        """Note that the store fails, asked at `began`.
+
+        That it has answered a probe meanwhile does not say that it takes records: a store whose
+        disk is full ends with each one, and comes back. It was well only if none failed for long.
+        """
+        well = self._probed and began - self._failed_at >= (self._grace_seconds or 0)
+        if self._failing_since is None or well:
+            self._failing_since = began
+        self._failed_at, self._probed = time.monotonic(), False
+
     def _must_hold(self) -> bool:
-        """Whether records go to the journal; from now on, if the grace has passed."""
+        """Whether records go to the journal; from now on, if the grace has passed.
+
+        After a probe that was answered the next batch is tried first.
+        """
         since, grace = self._failing_since, self._grace_seconds
-        if self.holds or since is None or grace is None:
+        if self.holds or since is None or grace is None or self._probed:
             return self.holds
         if time.monotonic() - since >= grace:
             self._hold("the store is away")

@@ -70,6 +70,8 @@ class Booked(msgspec.Struct, frozen=True):
 class _Group:
     """The records of one session that are still to be booked, in order of arrival."""
 
+    __slots__ = ("archived", "asked_archive", "asks_owner", "key", "records")
+
     def __init__(self, key: str, record: AccountingRecord) -> None:
         self.key = key
         self.records = [record]
@@ -296,15 +298,18 @@ class Intake:
         loose = [entry for _, each in booked if each.step is not None for entry in each.loose]
         if loose:
             await self._store.commit([], loose)
-        findings: list[str] = []
+        findings: Counter[tuple[str, ...]] = Counter()
         for group, booking in booked:
-            findings += booking.findings
+            findings[booking.findings] += 1
+            if booking.done == len(group.records):
+                done += group.records
+                continue
             done += group.records[: booking.done]
             del group.records[: booking.done]
-            if group.records:
-                again.append(group)
-        for finding, times in Counter(findings).items():
-            self._observer.count(f"record_{finding}", times)
+            again.append(group)
+        for found, times in findings.items():
+            for finding in found:
+                self._observer.count(f"record_{finding}", times)
         return again
 
     def _forget(self, steps: Sequence[Step]) -> None:

@@ -21,17 +21,13 @@ from rating.usage import Finding, Kind, Meter, Phase, Report
 
 _pack = msgspec.msgpack.Encoder().encode
 
-_ANOMALIES = {
-    Finding.SUSPECTED: "restart_suspected",
-    Finding.EARLIER_EPOCH: "earlier_epoch",
-}
-
 #: Most entries that a record adds to its session's step: it opens, uses, is odd, and closes.
 _RECORD_ENTRIES = 4
 
 # Looked up here for what is done for every record: see rating.money.
 _KINDS = {int(kind): kind for kind in Kind}
 _OPEN = Phase.OPEN
+_SUSPECTED, _EARLIER_EPOCH = Finding.SUSPECTED, Finding.EARLIER_EPOCH
 
 CLOSE_REASONS = {Phase.STOPPED: "stop", Phase.LOST: "lost", Phase.NAS_DOWN: "nas_down"}
 
@@ -66,6 +62,21 @@ def counters_of(record: AccountingRecord) -> Counters:
 
 class Progress:
     """One session being worked on; `entries` and `charge` grow with each record."""
+
+    __slots__ = (
+        "account",
+        "anomalies",
+        "changed",
+        "charge",
+        "entries",
+        "grant",
+        "key",
+        "nas",
+        "plan",
+        "state",
+        "stored",
+        "uid",
+    )
 
     def __init__(
         self,
@@ -167,8 +178,10 @@ class Progress:
     def _note(self, record: AccountingRecord, rated: Rated, now_ms: int) -> None:
         if rated.implausible:
             code = "implausible_counters"
-        elif rated.finding in _ANOMALIES:
-            code = _ANOMALIES[rated.finding]
+        elif rated.finding is _SUSPECTED:
+            code = "restart_suspected"
+        elif rated.finding is _EARLIER_EPOCH:
+            code = "earlier_epoch"
         elif rated.fell:
             code = "counter_fell"
         else:

@@ -34,7 +34,7 @@ _CLOSED = Slice(0, 0, None)
 
 # Named here for what is done for every record: see rating.money.
 _OPEN, _EXHAUSTED = Phase.OPEN, CutCause.EXHAUSTED
-_BEGINS = frozenset({Finding.OPENED, Finding.RESTARTED})
+_OPENED, _RESTARTED = Finding.OPENED, Finding.RESTARTED
 
 
 class Terms(msgspec.Struct, frozen=True):
@@ -145,7 +145,8 @@ class Rater:
                     loose.append(unrated(record, "other_user", now_ms))
                     findings.append("unrated_other_user")
                     continue
-            if folded.finding in _BEGINS:
+            finding = folded.finding
+            if finding is _OPENED or finding is _RESTARTED:
                 if progress is not None and not self._may_restart(progress, now_ms):
                     break
                 if record.user_name != records[0].user_name:
@@ -164,7 +165,7 @@ class Rater:
                 assert progress is not None
                 rated = price(progress.plan, progress.meter, progress.state.pace, folded)
                 progress.advance(record, rated, now_ms)
-            findings.append(folded.finding)
+            findings.append(finding)
         if progress is not None and progress.changed:
             step = self._step(progress, boot, credit, now_ms, report=bool(findings))
             return Booking(len(findings), tuple(findings), step, tuple(loose), progress)
@@ -305,26 +306,27 @@ class Rater:
         cut_after_ms = None
         if piece.lasts_seconds is not None:
             cut_after_ms = max(0, state.reported_ms + piece.lasts_seconds * 1000 - now_ms)
+        # By position: naming nineteen fields would cost more time than reading them.
         return Step(
-            session=progress.key,
-            nas=progress.nas,
-            account=account.account,
-            uid=progress.uid,
-            state=encode_state(state),
-            open=progress.meter.phase is _OPEN,
-            expected_version=0 if stored is None else stored.version,
-            expected_rating=account.rating_version,
-            expected_boot=boot,
-            charge=charge,
-            want=piece.want_micros,
-            grant=piece.grant_micros,
-            cut_after_ms=cut_after_ms,
-            cut_cause=cause,
-            quiet=longest_silence(state.pace, self._terms.interim, self._terms.stale_factor),
-            entries=(*progress.entries, *progress.anomalies),
-            report=report,
-            least=0 if state.admitted else progress.plan.minimum_credit_micros,
-            takes_grant=progress.grant is not None,
+            progress.key,
+            progress.nas,
+            account.account,
+            progress.uid,
+            encode_state(state),
+            progress.state.meter.phase is _OPEN,
+            0 if stored is None else stored.version,
+            account.rating_version,
+            boot,
+            charge,
+            piece.want_micros,
+            piece.grant_micros,
+            cut_after_ms,
+            cause,
+            longest_silence(state.pace, self._terms.interim, self._terms.stale_factor),
+            (*progress.entries, *progress.anomalies),
+            report,
+            0 if state.admitted else progress.plan.minimum_credit_micros,
+            progress.grant is not None,
         )
 
     def _slice(self, progress: Progress, available: int | None) -> tuple[Slice, CutCause]:
@@ -367,7 +369,9 @@ def _under_another_name(
     again = None
     if subscriber is not None:
         again = begins_another(progress.meter, report_of(record))
-    return folded if again is None and folded.finding in _BEGINS else again
+    if again is None and (folded.finding is _OPENED or folded.finding is _RESTARTED):
+        return folded
+    return again
 
 
 def unrated(record: AccountingRecord, reason: str, now_ms: int) -> bytes:

@@ -118,6 +118,28 @@ async def test_failures_with_a_store_that_works_in_between_are_not_one(
         await desk.watch()
 
 
+async def test_a_store_that_answers_and_takes_nothing_gets_no_new_grace(
+    provider: Provider, tmp_path: Path
+) -> None:
+    """Its disk is full: it ends with each record, is started again, and answers the watch."""
+    desk = Desk(provider, tmp_path, grace_seconds=0.2)
+    await begin(desk)
+    answered: list[bool] = []
+    for _ in range(6):
+        desk.store.away = AWAY
+        answered += await desk.say(desk.request(3, 4, 40_000))
+        desk.store.away = None
+        if desk.keeper.holds:
+            break
+        await desk.watch()
+        await asyncio.sleep(0.05)
+    assert answered.count(False) >= 2
+    assert answered[-1]
+    await desk.watch()
+    assert not desk.keeper.holds
+    await assert_booked(provider, 5)
+
+
 async def test_the_grace_passes_without_any_record_too(provider: Provider, tmp_path: Path) -> None:
     desk = Desk(provider, tmp_path, grace_seconds=0.1)
     await begin(desk)
