@@ -15,6 +15,7 @@
 <prefix>:ag:<id>    set: uids of an account's grants
 <prefix>:gs:<key>   uid of the grant for the session of this key;  <prefix>:gu:<key>  for a device
 <prefix>:lu:<name>  hash: uid -> session key, "" for a grant: a user's logins
+<prefix>:lf:<key>   how many wrong passwords there were;  <prefix>:lh:<key>  logins are refused
 <prefix>:boots      hash: NAS -> event time of its last Accounting-On or -Off (Unix s); old ones go
 <prefix>:sweeps     set: NASes whose sessions of before that have to be closed
 <prefix>:plans      hash: <name>@<version> -> plan;  <prefix>:nas  hash: name -> NAS client

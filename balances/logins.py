@@ -2,8 +2,9 @@
 
 import msgspec
 
+from balances import layout
 from balances.connection import Connection
-from balances.messages import Login, LoginOutcome, LoginStatus, Occupant
+from balances.messages import Login, LoginOutcome, LoginStatus, Occupant, StoredSession
 
 _pack = msgspec.msgpack.Encoder().encode
 
@@ -38,6 +39,43 @@ class Logins:
             LoginStatus(status),
             [Occupant(bytes.fromhex(uid.decode()), member.decode()) for uid, member in occupants],
         )
+
+    async def open_sessions(self, account: str, most: int) -> list[tuple[str, StoredSession]]:
+        prefix = self._connection.prefix
+        _, members = await self._connection.command(
+            "SSCAN", f"{prefix}:as:{account}", 0, "COUNT", most
+        )
+        if not members:
+            return []
+        keys = [member.decode() for member in members]
+        values = await self._connection.command("MGET", *(f"{prefix}:s:{key}" for key in keys))
+        sessions = [None if value is None else layout.session_or_none(value) for value in values]
+        return [
+            (key, session)
+            for key, session in zip(keys, sessions, strict=True)
+            if session is not None and session.open
+        ]
+
+    async def count_failure(self, who: str, forget_ms: int) -> int:
+        key = f"{self._connection.prefix}:lf:{who}"
+        failures = await self._connection.command("INCR", key)
+        await self._connection.command("PEXPIRE", key, forget_ms)
+        return failures
+
+    async def forget_failures(self, who: str) -> None:
+        await self._connection.command("DEL", f"{self._connection.prefix}:lf:{who}")
+
+    async def hold(self, who: str, hold_ms: int) -> None:
+        await self._connection.command(
+            "SET", f"{self._connection.prefix}:lh:{who}", "1", "PX", hold_ms
+        )
+
+    async def is_held(self, who: str) -> tuple[bool, bool]:
+        prefix = self._connection.prefix
+        held, failures = await self._connection.command(
+            "MGET", f"{prefix}:lh:{who}", f"{prefix}:lf:{who}"
+        )
+        return held is not None, failures is not None
 
     async def release_grants(self, uids: list[bytes]) -> int:
         return await self._connection.call("grants_release", *(uid.hex() for uid in uids))

@@ -23,6 +23,7 @@ from balances.messages import (
     RestoredSession,
     Snapshot,
     Step,
+    StoredSession,
     StreamEntry,
     Subscriber,
 )
@@ -141,6 +142,26 @@ class Logins(Protocol):
 
     async def login(self, login: Login) -> LoginOutcome:
         """Reserve for a login, unless its user has too many sessions."""
+        ...
+
+    async def open_sessions(self, account: str, most: int) -> list[tuple[str, StoredSession]]:
+        """Return open sessions of an account with their keys, about `most` of them."""
+        ...
+
+    async def count_failure(self, who: str, forget_ms: int) -> int:
+        """Count a wrong password; return how many there were, none of them `forget_ms` apart."""
+        ...
+
+    async def forget_failures(self, who: str) -> None:
+        """Begin to count anew."""
+        ...
+
+    async def hold(self, who: str, hold_ms: int) -> None:
+        """Have `is_held` say so for so long."""
+        ...
+
+    async def is_held(self, who: str) -> tuple[bool, bool]:
+        """Return whether logins are refused unseen, and whether wrong passwords were counted."""
         ...
 
     async def release_grants(self, uids: list[bytes]) -> int:

@@ -16,7 +16,7 @@ from radius.clients import Client, ClientTable, network
 from radius.decode import decode
 from radius.dictionary import load_dictionary
 from radius.duplicates import ReplyCache
-from radius.engine import Engine, PortKind
+from radius.engine import Engine
 from radius.packet import Packet
 from radius.requests import accounting_request
 
@@ -70,7 +70,7 @@ def measure() -> dict[str, float]:
     """The cost of each step, in microseconds, with the size of the datagram."""
     datagram = accounting_request(INTERIM, secret=SECRET, identifier=1)
     client = Client(name="pop3", source=network("192.0.2.0/24"), secret=SECRET)
-    engine = Engine(PortKind.ACCOUNTING, ClientTable([client]))
+    engine = Engine(ClientTable([client]))
     dictionary = load_dictionary()
     octets = packet.frame(datagram)
     assert isinstance(octets, bytes)

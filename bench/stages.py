@@ -32,7 +32,7 @@ from bench.load import ACCOUNT, USER, Template
 from bench.machine import machine
 from billing.catalogue.planfile import read_plans
 from radius.clients import Client, ClientTable, network
-from radius.engine import Address, Engine, PortKind
+from radius.engine import Address, Engine
 from ratewire.embedded.servers import EmbeddedServers, describe
 from ratewire.observer import Silent
 from ratewire.pipeline.intake import Intake
@@ -113,7 +113,7 @@ class Bench:
         self.connection = Connection(url)
         self.store = MeasuredStore(self.connection, self.costs)
         client = Client(name="load", source=network("127.0.0.0/8"), secret=SECRET.encode())
-        self.engine = Engine(PortKind.ACCOUNTING, ClientTable([client]))
+        self.engine = Engine(ClientTable([client]))
         raters = Raters(self.store, Terms(), clock_ms=now_ms, wraps_32=lambda _: False)
         self.intake = Intake(
             self.store,

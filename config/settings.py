@@ -121,6 +121,24 @@ class RadiusSettings(Struct, frozen=True):
     in_flight: Annotated[int, Meta(ge=1, le=64, description="batches, 1 to 64")] = 2
 
 
+class LoginsSettings(Struct, frozen=True):
+    """How logins are answered."""
+
+    # RFC 2869 section 5.16: not below 60 seconds, and better 600.
+    interim_seconds: Annotated[int, Meta(ge=60, le=86_400, description="seconds, 60 to 86400")] = (
+        300
+    )
+    grant_seconds: Annotated[int, Meta(ge=10, le=3600, description="seconds, 10 to 3600")] = 120
+    uncut_seconds: Annotated[int, Meta(ge=300, le=86_400, description="seconds, 300 to 86400")] = (
+        3600
+    )
+    garden_seconds: Annotated[int, Meta(ge=60, le=86_400, description="seconds, 60 to 86400")] = 600
+    reject_delay_ms: Annotated[int, Meta(ge=0, le=5000, description="milliseconds, 0 to 5000")] = (
+        1000
+    )
+    argon2_threads: Annotated[int, Meta(ge=1, le=64, description="threads, 1 to 64")] = 2
+
+
 class StoreSettings(Struct, frozen=True):
     """The Redis-protocol store of balances. `url` None: the embedded Valkey."""
 
@@ -211,6 +229,7 @@ class Settings(Struct, frozen=True):
     """All settings. Its fields are the sections of the file, in the file's order."""
 
     radius: RadiusSettings = RadiusSettings()
+    logins: LoginsSettings = LoginsSettings()
     store: StoreSettings = StoreSettings()
     database: DatabaseSettings = DatabaseSettings()
     http: HttpSettings = HttpSettings()

@@ -7,8 +7,11 @@ they are dictionary keys on the hot path.
 from typing import Final
 
 USER_NAME: Final = 1
+USER_PASSWORD: Final = 2
+CHAP_PASSWORD: Final = 3
 NAS_IP_ADDRESS: Final = 4
 NAS_PORT: Final = 5
+SERVICE_TYPE: Final = 6
 FRAMED_IP_ADDRESS: Final = 8
 CLASS: Final = 25
 VENDOR_SPECIFIC: Final = 26
@@ -26,7 +29,9 @@ ACCT_TERMINATE_CAUSE: Final = 49
 ACCT_INPUT_GIGAWORDS: Final = 52
 ACCT_OUTPUT_GIGAWORDS: Final = 53
 EVENT_TIMESTAMP: Final = 55
+CHAP_CHALLENGE: Final = 60
 NAS_PORT_TYPE: Final = 61
+EAP_MESSAGE: Final = 79
 MESSAGE_AUTHENTICATOR: Final = 80
 NAS_PORT_ID: Final = 87
 CHARGEABLE_USER_IDENTITY: Final = 89
@@ -38,7 +43,7 @@ ERROR_CAUSE: Final = 101
 FIXED_LENGTHS: Final[dict[int, tuple[str, int]]] = {
     NAS_IP_ADDRESS: ("NAS-IP-Address", 4),
     NAS_PORT: ("NAS-Port", 4),
-    6: ("Service-Type", 4),
+    SERVICE_TYPE: ("Service-Type", 4),
     7: ("Framed-Protocol", 4),
     FRAMED_IP_ADDRESS: ("Framed-IP-Address", 4),
     9: ("Framed-IP-Netmask", 4),

@@ -83,7 +83,7 @@ def decode(
         text(session_id) if session_id else "",
         text(user_name) if user_name else None,
         client.name,
-        f"{client.name}/{_nas(packet) or source_host}",
+        f"{client.name}/{nas_of(packet) or source_host}",
         source_host,
         source_port,
         None if session_time_at is None else _integer_at(octets, session_time_at)[0],
@@ -112,7 +112,7 @@ def _octets(packet: Packet, low: int, high: int) -> int | None:
     return (_integer_at(packet.octets, high_at)[0] << 32) + (octets or 0)
 
 
-def _nas(packet: Packet) -> str:
+def nas_of(packet: Packet) -> str:
     """Which NAS of the client this is, as it names itself; empty when it does not."""
     identifier = packet.get(attr.NAS_IDENTIFIER)
     if identifier:

@@ -8,6 +8,7 @@ owner either answers, once its effect is durable (RFC 2866 s2), or abandons.
 from collections import Counter
 from collections.abc import Sequence
 from enum import Enum
+from typing import Generic, TypeVar
 
 import msgspec
 
@@ -48,10 +49,13 @@ class Request(msgspec.Struct, frozen=True, gc=False):
         return (self.address[0], self.address[1], self.identifier)
 
 
-class Intake(msgspec.Struct, gc=False):
+R = TypeVar("R")
+
+
+class Intake(msgspec.Struct, Generic[R], gc=False):
     """What came of a batch of datagrams."""
 
-    requests: list[Request]
+    requests: list[R]
     """In order of arrival."""
     replies: list[tuple[bytes, Address]]
     """To be sent at once: cached replies to duplicates, Status-Server, ignored status types."""
@@ -60,26 +64,26 @@ class Intake(msgspec.Struct, gc=False):
 
 
 class Engine:
-    """One RADIUS port. Not safe for use by several threads; each worker has its own.
+    """One accounting port. Not safe for use by several threads; each worker has its own.
 
     `drops` counts what became no request, by reason. Without an answer (RFC 2865 s3, RFC 2866 s3):
     `unknown_client`, `malformed`, `unsupported_code`, `bad_authenticator`,
-    `bad_message_authenticator`, `duplicate_in_flight`, `access_not_served`,
-    `refused_<attribute>_<what>`. Acknowledged, and no further use: `ignored_status`, also for
+    `bad_message_authenticator`, `duplicate_in_flight`, `refused_<attribute>_<what>`.
+    Acknowledged, and no further use: `ignored_status`, also for
     records that a client's profile says are of no session.
     `answers` counts the other replies that the engine gave by itself: `duplicate` (the cached
     reply) and `status_server`.
     """
 
+    port_kind = PortKind.ACCOUNTING
+
     def __init__(
         self,
-        port_kind: PortKind,
         clients: ClientTable,
         *,
         reply_lifetime_ms: int = 30_000,
         reply_capacity: int = 65_536,
     ) -> None:
-        self.port_kind = port_kind
         self.drops: Counter[str] = Counter()
         self.answers: Counter[str] = Counter()
         self._clients = clients
@@ -94,13 +98,13 @@ class Engine:
         """How many requests and replies the reply cache holds."""
         return len(self._cache)
 
-    def receive(self, datagrams: Sequence[tuple[bytes, Address]], now_ms: int) -> Intake:
+    def receive(self, datagrams: Sequence[tuple[bytes, Address]], now_ms: int) -> Intake[Request]:
         """Take datagrams that arrived at `now_ms`, Unix milliseconds.
 
         Nothing that a datagram contains makes this raise: what cannot be used is counted and
         reported, and changes nothing else.
         """
-        intake = Intake([], [], [])
+        intake = Intake[Request]([], [], [])
         for datagram, address in datagrams:
             outcome = self._take(datagram, address, now_ms)
             if isinstance(outcome, Request):
@@ -127,18 +131,18 @@ class Engine:
     def _take(self, datagram: bytes, address: Address, now_ms: int) -> Request | bytes | Fault:
         client = self._clients.find(address[0])
         if client is None:
-            return _UNKNOWN_CLIENT
+            return UNKNOWN_CLIENT
         octets = packet.frame(datagram)
         if isinstance(octets, Fault):
             return octets
         code = octets[0]
-        if code == Code.ACCOUNTING_REQUEST and self.port_kind is PortKind.ACCOUNTING:
+        if code == Code.ACCOUNTING_REQUEST:
             return self._take_accounting(octets, client, address, now_ms)
         if code == Code.STATUS_SERVER:
-            return self._answer_status(octets, client)
-        if code == Code.ACCESS_REQUEST and self.port_kind is PortKind.AUTHENTICATION:
-            return _ACCESS_NOT_SERVED
-        return _UNSUPPORTED_CODE
+            reply = answer_status(octets, client.secret, Code.ACCOUNTING_RESPONSE)
+            self.answers["status_server"] += isinstance(reply, bytes)
+            return reply
+        return UNSUPPORTED_CODE
 
     def _take_accounting(
         self, octets: bytes, client: Client, address: Address, now_ms: int
@@ -153,7 +157,7 @@ class Engine:
         known = self._cache.find(key, authenticator, now_ms)
         if known is not None:
             if known is Duplicate.IN_FLIGHT:
-                return _DUPLICATE_IN_FLIGHT
+                return DUPLICATE_IN_FLIGHT
             self.answers["duplicate"] += 1
             return known
 
@@ -165,7 +169,7 @@ class Engine:
         if MESSAGE_AUTHENTICATOR in parsed.offsets and not packet.verify_message_authenticator(
             octets, secret, packet.ZERO_AUTHENTICATOR
         ):
-            return _BAD_MESSAGE_AUTHENTICATOR
+            return BAD_MESSAGE_AUTHENTICATOR
         record = decode(parsed, client, address[0], address[1], now_ms)
         if isinstance(record, Fault):
             return record
@@ -176,18 +180,19 @@ class Engine:
         self._cache.begin(key, authenticator)
         return Request(record, client, address, octets[1], authenticator, proxy_states, octets)
 
-    def _answer_status(self, octets: bytes, client: Client) -> bytes | Fault:
-        """RFC 5997: the Message-Authenticator is mandatory; other attributes are not looked at."""
-        parsed = packet.split(octets)
-        if isinstance(parsed, Fault):
-            return parsed
-        authenticator = parsed.authenticator
-        if not packet.verify_message_authenticator(octets, client.secret, authenticator):
-            return _BAD_MESSAGE_AUTHENTICATOR
-        self.answers["status_server"] += 1
-        accounting = self.port_kind is PortKind.ACCOUNTING
-        code = Code.ACCOUNTING_RESPONSE if accounting else Code.ACCESS_ACCEPT
-        return packet.status_response(code, octets[1], authenticator, client.secret)
+
+def answer_status(octets: bytes, secret: bytes, code: Code) -> bytes | Fault:
+    """The answer to a Status-Server, of the code that the port answers with.
+
+    RFC 5997: the Message-Authenticator is mandatory; other attributes are not looked at.
+    """
+    parsed = packet.split(octets)
+    if isinstance(parsed, Fault):
+        return parsed
+    authenticator = parsed.authenticator
+    if not packet.verify_message_authenticator(octets, secret, authenticator):
+        return BAD_MESSAGE_AUTHENTICATOR
+    return packet.status_response(code, octets[1], authenticator, secret)
 
 
 def _is_no_sessions(record: AccountingRecord, parsed: packet.Packet, client: Client) -> bool:
@@ -198,11 +203,10 @@ def _is_no_sessions(record: AccountingRecord, parsed: packet.Packet, client: Cli
 
 
 _OF_NAS = (AcctStatus.ACCOUNTING_ON, AcctStatus.ACCOUNTING_OFF)
-_UNKNOWN_CLIENT = Fault("unknown_client", "source address belongs to no configured client")
-_UNSUPPORTED_CODE = Fault("unsupported_code", "packet code that this port does not take")
-_ACCESS_NOT_SERVED = Fault("access_not_served", "Access-Request, which is not served yet")
+UNKNOWN_CLIENT = Fault("unknown_client", "source address belongs to no configured client")
+UNSUPPORTED_CODE = Fault("unsupported_code", "packet code that this port does not take")
 _BAD_AUTHENTICATOR = Fault("bad_authenticator", "Request Authenticator wrong; other secret?")
-_BAD_MESSAGE_AUTHENTICATOR = Fault(
+BAD_MESSAGE_AUTHENTICATOR = Fault(
     "bad_message_authenticator", "Message-Authenticator wrong, missing where needed, or doubled"
 )
-_DUPLICATE_IN_FLIGHT = Fault("duplicate_in_flight", "retransmission of a request in the works")
+DUPLICATE_IN_FLIGHT = Fault("duplicate_in_flight", "retransmission of a request in the works")

@@ -1,4 +1,4 @@
-"""The asyncio edge of the accounting server: one socket, one engine, bounded batches in flight.
+"""The asyncio edge of the server: one socket, one engine, bounded batches in flight.
 
 Plain asyncio, so it runs on any event loop that has `add_reader`. The unit of work is the batch of
 datagrams that the socket has ready. While the allowed number of batches is being handled the socket
@@ -8,15 +8,19 @@ is not read: the kernel's buffer is the queue, its length is bounded, and what i
 import asyncio
 import logging
 import time
+from collections import Counter
 from collections.abc import Awaitable, Callable, Sequence
+from typing import Generic, Protocol, TypeVar
 
 import msgspec
 
-from radius.engine import Address, Engine, Request
+from radius.engine import Address, Intake, PortKind
 from radius.packet import Fault
 from radius.udp import UdpSocket
 
-Handler = Callable[[Sequence[Request]], Awaitable[Sequence[Request]]]
+R = TypeVar("R")
+
+Handler = Callable[[Sequence[R]], Awaitable[Sequence[R]]]
 """Takes a batch and returns those of its requests whose effect is durable: they are answered. The
 others are abandoned, and processed anew when the NAS retransmits them."""
 
@@ -40,7 +44,26 @@ class ListenerStats(msgspec.Struct):
     """How often reading stopped because all batches were in flight."""
 
 
-class Listener:
+class PortEngine(Protocol[R]):
+    """What a listener asks of the engine of its port."""
+
+    drops: Counter[str]
+    answers: Counter[str]
+
+    @property
+    def port_kind(self) -> PortKind: ...
+
+    @property
+    def requests_remembered(self) -> int: ...
+
+    def receive(self, datagrams: Sequence[tuple[bytes, Address]], now_ms: int) -> Intake[R]: ...
+
+    def answer(self, request: R, now_ms: int) -> tuple[bytes, Address]: ...
+
+    def abandon(self, request: R) -> None: ...
+
+
+class Listener(Generic[R]):
     """Receives for `engine`, lets `handler` process, answers. `start` it in a running event loop.
 
     `batch` bounds the datagrams read at once, `in_flight` the batches handled at once.
@@ -48,8 +71,8 @@ class Listener:
 
     def __init__(
         self,
-        engine: Engine,
-        handler: Handler,
+        engine: PortEngine[R],
+        handler: Handler[R],
         *,
         bind: str,
         port: int,
@@ -170,7 +193,7 @@ class Listener:
             self.stats.pauses += 1
             self._pause()
 
-    async def _serve(self, requests: Sequence[Request], began: float) -> None:
+    async def _serve(self, requests: Sequence[R], began: float) -> None:
         """Have one batch handled, answer what is durable, abandon the rest."""
         durable: frozenset[int] = frozenset()
         try:
@@ -178,7 +201,7 @@ class Listener:
             durable = frozenset(map(id, await self._handler(requests)))
         except Exception:  # noqa: BLE001 - one failed batch must not end the service
             self.stats.failed_batches += 1
-            _log.exception("batch of %d accounting requests failed, abandoned", len(requests))
+            _log.exception("batch of %d requests failed, abandoned", len(requests))
         finally:
             now_ms = self._now_ms()
             for request in requests:
@@ -191,7 +214,7 @@ class Listener:
     def _finished(self, task: asyncio.Task[None]) -> None:
         self._tasks.discard(task)
         if not task.cancelled() and (error := task.exception()) is not None:
-            _log.error("answering a batch of accounting requests failed", exc_info=error)
+            _log.error("answering a batch of requests failed", exc_info=error)
         if not self._closing:
             self._resume()
 

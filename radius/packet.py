@@ -294,9 +294,22 @@ def status_response(
     `code` is 5 on an accounting port and 2 on an authentication port. The HMAC is taken over the
     authenticator of the request, for code 5 too.
     """
-    head = bytes((code, identifier)) + (HEADER_OCTETS + 18).to_bytes(2)
-    blank = head + request_authenticator + attribute(MESSAGE_AUTHENTICATOR, ZERO_AUTHENTICATOR)
-    octets = attribute(MESSAGE_AUTHENTICATOR, hmac.digest(secret, blank, "md5"))
+    return signed_response(code, identifier, request_authenticator, b"", secret)
+
+
+def signed_response(
+    code: int, identifier: int, request_authenticator: bytes, attributes: bytes, secret: bytes
+) -> bytes:
+    """A reply with a Message-Authenticator before its attributes (RFC 3579 s3.2).
+
+    The HMAC is taken over the authenticator of the request.
+    """
+    length = HEADER_OCTETS + 18 + len(attributes)
+    assert length <= MAX_OCTETS, f"{length} octets of reply, {MAX_OCTETS} allowed"
+    head = bytes((code, identifier)) + length.to_bytes(2)
+    blank = attribute(MESSAGE_AUTHENTICATOR, ZERO_AUTHENTICATOR)
+    signed = hmac.digest(secret, head + request_authenticator + blank + attributes, "md5")
+    octets = attribute(MESSAGE_AUTHENTICATOR, signed) + attributes
     return _sign(code, identifier, request_authenticator, octets, secret)
 
 

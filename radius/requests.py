@@ -3,14 +3,17 @@
 For the simulated NAS fleet and for tests.
 """
 
+import secrets
 from collections.abc import Mapping, Sequence
-from typing import Any, cast
+from hashlib import md5
+from typing import Any, Literal, cast
 
 import msgspec
 from pyrad.packet import AcctPacket, AuthPacket, CoAPacket, PacketError
 
 from radius.dictionary import load_dictionary
 from radius.packet import Code
+from radius.passwords import mschap2_response, nt_hash
 
 Value = str | int | bytes
 Attributes = Mapping[str, Value | Sequence[Value]]
@@ -37,6 +40,58 @@ def accounting_request(
     for name, value in attributes.items():
         request.AddAttribute(name, value)
     return request.RequestPacket()
+
+
+def access_request(
+    attributes: Attributes,
+    *,
+    secret: bytes,
+    identifier: int,
+    password: bytes | None = None,
+    method: Literal["pap", "chap", "mschap2"] = "pap",
+    message_authenticator: bool = True,
+) -> bytes:
+    """An Access-Request that proves a password, if one is given, for the User-Name in it."""
+    request = AuthPacket(id=identifier, secret=secret, dict=load_dictionary())
+    request.authenticator = secrets.token_bytes(16)
+    if message_authenticator:
+        request.add_message_authenticator()
+    for name, value in attributes.items():
+        request.AddAttribute(name, value)
+    if password is None:
+        return request.RequestPacket()
+    user_name = attributes["User-Name"]
+    assert isinstance(user_name, str)
+    match method:
+        case "pap":
+            request.AddAttribute("User-Password", request.PwCrypt(password))
+        case "chap":
+            challenge = secrets.token_bytes(16)
+            digest = md5(b"\7" + password + challenge, usedforsecurity=False).digest()
+            request.AddAttribute("CHAP-Password", b"\7" + digest)
+            request.AddAttribute("CHAP-Challenge", challenge)
+        case "mschap2":
+            challenge, peer_challenge = secrets.token_bytes(16), secrets.token_bytes(16)
+            hashed = nt_hash(password)
+            response = mschap2_response(peer_challenge, challenge, user_name.encode(), hashed)
+            request.AddAttribute("MS-CHAP-Challenge", challenge)
+            request.AddAttribute(
+                "MS-CHAP2-Response", b"\7\0" + peer_challenge + bytes(8) + response
+            )
+    return request.RequestPacket()
+
+
+def read_reply(request: bytes, reply: bytes, *, secret: bytes) -> dict[str, list[Any]]:
+    """The attributes of an answer by name. Raises ValueError if it is not genuine.
+
+    An answer to an Access-Request must have a right Message-Authenticator.
+    """
+    sent = AuthPacket(secret=secret, dict=load_dictionary(), packet=request)
+    received = sent.CreateReply(packet=reply)
+    if not sent.VerifyReply(received, enforce_ma=True):
+        raise ValueError("the answer is not genuine")
+    keys = cast(list[object], received.keys())
+    return {key: list(received[key]) for key in keys if isinstance(key, str)}
 
 
 def status_server(*, secret: bytes, identifier: int) -> bytes:

@@ -4,6 +4,7 @@ import enum
 
 import msgspec
 
+from rating.access import PLAIN, Access
 from rating.allowance import Allowance
 from rating.calendar import MAX_TIME
 from rating.money import MAX_MICROS
@@ -37,7 +38,8 @@ class Plan(msgspec.Struct, frozen=True, forbid_unknown_fields=True, dict=True):
 
     `reserve_octets` is what is set aside for the first slice of a session, and the least for any
     later one, in each direction. `minimum_credit_micros` must be available for a session
-    to begin at all, so that a subscriber without credit does not log in again and again.
+    to begin at all, so that a subscriber without credit does not log in again and again. `access`
+    is what a login is given besides.
 
     A version holds from `valid_from` on (Unix seconds), if a later one does not. By
     `on_new_version` a running session keeps the version it has, or goes on under the newest from
@@ -53,6 +55,7 @@ class Plan(msgspec.Struct, frozen=True, forbid_unknown_fields=True, dict=True):
     allowances: tuple[Allowance, ...] = ()
     on_new_version: OnNewVersion = OnNewVersion.KEEP
     valid_from: int = 0
+    access: Access = PLAIN
 
     @property
     def shares(self) -> bool:
@@ -73,6 +76,7 @@ class Plan(msgspec.Struct, frozen=True, forbid_unknown_fields=True, dict=True):
         if not 0 <= self.valid_from <= MAX_TIME:
             faults.append(f"valid_from is {self.valid_from}, allowed is 0 to {MAX_TIME}")
         faults += self._allowance_faults()
+        faults += self.access.faults()
         if faults:
             raise TariffError(self.name, faults)
 

@@ -112,6 +112,8 @@ class Partition:
         self.fence: str | None = None
         self.boots: dict[str, int] = {}
         self.sweeps: set[str] = set()
+        self.failures: dict[str, tuple[int, int]] = {}
+        self.holds: dict[str, int] = {}
         self.published: dict[str, tuple[int, dict[str, bytes]]] = {}
         self.clear()
 

@@ -277,6 +277,28 @@ class MemoryStore:
         self._partition.require_open_books()
         return granting.book_login(self._partition, login, self._clock())
 
+    async def open_sessions(self, account: str, most: int) -> list[tuple[str, StoredSession]]:
+        keys = list(self._partition.open_of_account.get(account, ()))[:most]
+        return [(key, self._partition.sessions[key].stored) for key in keys]
+
+    async def count_failure(self, who: str, forget_ms: int) -> int:
+        now_ms = self._clock()
+        number, until_ms = self._partition.failures.get(who, (0, now_ms))
+        number = number + 1 if now_ms < until_ms else 1
+        self._partition.failures[who] = (number, now_ms + forget_ms)
+        return number
+
+    async def forget_failures(self, who: str) -> None:
+        self._partition.failures.pop(who, None)
+
+    async def hold(self, who: str, hold_ms: int) -> None:
+        self._partition.holds[who] = self._clock() + hold_ms
+
+    async def is_held(self, who: str) -> tuple[bool, bool]:
+        now_ms = self._clock()
+        _, until_ms = self._partition.failures.get(who, (0, 0))
+        return now_ms < self._partition.holds.get(who, 0), now_ms < until_ms
+
     async def release_grants(self, uids: list[bytes]) -> int:
         self._partition.require_open_books()
         return granting.release(self._partition, uids)

@@ -130,6 +130,14 @@ class Fields:
         self.fault(key, f"{key} is to be written as tables, each under [[{header}]]")
         return []
 
+    def table(self, key: str, header: str) -> dict[str, Any]:
+        """Return a table under its header; empty if it is missing."""
+        value = self._table.get(key, {})
+        if isinstance(value, dict):
+            return cast("dict[str, Any]", value)
+        self.fault(key, f"{key} is to be written as a table, under [{header}]")
+        return {}
+
     def text(self, key: str, stand_in: str) -> str:
         """Return a text that must be there."""
         value = self._required(key)

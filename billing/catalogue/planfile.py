@@ -13,7 +13,8 @@
 Amounts are decimal texts in currency units. Quantities are numbers (octets or seconds), or texts
 such as "GB" and "100 MB". The keys of a plan are name, currency, policy, reserve_octets,
 minimum_credit, connect_fee and minimum; those of a rule counter, price, per, first and further
-(`first` is as `further`, unless it is given).
+(`first` is as `further`, unless it is given). A table [plan.access] has the keys of
+rating.access.Access.
 """
 
 import tomllib
@@ -23,12 +24,13 @@ from typing import Any, Final
 import msgspec
 
 from billing.catalogue.fields import Fault, Fields, Lines
+from rating.access import PLAIN, Access
 from rating.plan import Plan, Policy
 from rating.tariff import Counter, Rule, Tariff, TariffError
 
 _PLAN_KEYS: Final = (
     *("name", "currency", "policy", "reserve_octets", "minimum_credit", "connect_fee", "minimum"),
-    "rule",
+    *("access", "rule"),
 )
 _RULE_KEYS: Final = ("counter", "price", "per", "first", "further")
 
@@ -108,14 +110,36 @@ def _plan(table: dict[str, Any], index: int, lines: Lines, file: str, faults: li
         _note(error, fields)
     name = fields.text("name", _STAND_IN_NAME)
     policy = fields.one_of("policy", Policy, Policy.BALANCED)
+    access = _access(fields, faults, lines.of_plan_keys(index))
     reserve_octets = fields.quantity("reserve_octets", "octets", default=10_000_000)
     minimum_credit = fields.amount("minimum_credit", default=0)
     assert policy is not None
     try:
-        return Plan(name, UNVERSIONED, tariff, policy, reserve_octets, minimum_credit)
+        return Plan(
+            name, UNVERSIONED, tariff, policy, reserve_octets, minimum_credit, access=access
+        )
     except TariffError as error:
         _note(error, fields)
         return Plan(_STAND_IN_NAME, UNVERSIONED, tariff)
+
+
+def _access(plan: Fields, faults: list[Fault], key_lines: dict[str, int]) -> Access:
+    """What the table `access` of a plan says; what it does not say is as it is by default."""
+    table = plan.table("access", "plan.access")
+    place = msgspec.structs.replace(plan.place, line=key_lines.get("access", plan.place.line))
+    fields = Fields(table, place, {}, faults, prefix="access: ")
+    before = len(faults)
+    fields.refuse_unknown(Access.__struct_fields__)
+    if len(faults) > before:
+        return PLAIN
+    try:
+        access = msgspec.convert(table, Access)
+    except msgspec.ValidationError as error:
+        fields.fault("", str(error))
+        return PLAIN
+    for fault in access.faults():
+        fields.fault("", fault)
+    return access if len(faults) == before else PLAIN
 
 
 def _rule(

@@ -23,8 +23,11 @@ LEFT JOIN (
 ) AS posted USING (account_id, currency)
 
 -- name: subscribers
--- Who user names belong to, those that are served; the throttled are on another plan than they bought.
-SELECT username, account_id, coalesce(throttle.plan, subscribers.plan) AS plan
+-- Who user names belong to, those that are served, and what their logins need to know; the throttled
+-- are on another plan than they bought.
+SELECT username, account_id, coalesce(throttle.plan, subscribers.plan) AS plan, password_kind,
+    password_sealed, session_limit, when_full, calling_station, nas, framed_pool,
+    host(framed_ip) AS framed_ip
 FROM subscribers LEFT JOIN account_throttles AS throttle USING (account_id)
 WHERE served
 

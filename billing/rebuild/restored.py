@@ -9,6 +9,7 @@ from balances.messages import Account, RestoredSession, Subscriber, encode_state
 from billing.database import Connection
 from billing.sessions import archive
 from billing.statements import load
+from billing.subscribers.register import login_text
 
 _SQL = load(__package__, "queries.sql")
 
@@ -36,7 +37,8 @@ async def subscribers(conn: Connection) -> AsyncIterator[list[tuple[str, Subscri
     """Yield all user names, and who they belong to."""
     chunk: list[tuple[str, Subscriber]] = []
     async for row in conn.cursor(_SQL["subscribers"], prefetch=CHUNK):
-        chunk.append((row["username"], Subscriber(row["account_id"], row["plan"])))
+        subscriber = Subscriber(row["account_id"], row["plan"], login_text(row))
+        chunk.append((row["username"], subscriber))
         if len(chunk) == CHUNK:
             yield chunk
             chunk = []

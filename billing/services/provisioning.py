@@ -7,7 +7,7 @@ another one. What is to be is compared with what is, so nothing here needs to ha
 from datetime import date, datetime
 from typing import Final
 
-from balances.messages import AnyMovement, DropSubscriber, PutSubscriber
+from balances.messages import AnyMovement, DropSubscriber
 from billing.accounts.register import lock
 from billing.cycles.calendar import local_day
 from billing.cycles.schedule import zone_of
@@ -18,6 +18,7 @@ from billing.outbox.post import UNNUMBERED, post
 from billing.services.history import ServiceState, next_change, term_on
 from billing.services.listing import ServiceEntry, get
 from billing.statements import load
+from billing.subscribers import register as subscribers
 
 SQL = load(__package__, "queries.sql")
 
@@ -52,7 +53,7 @@ async def provision(conn: Connection, service: ServiceEntry, today: date, now: d
     movement: AnyMovement = DropSubscriber(service.account, UNNUMBERED, service.username)
     if served:
         plan = await conn.fetchval(SQL["throttle_of"], service.account) or plan
-        movement = PutSubscriber(service.account, UNNUMBERED, service.username, plan)
+        movement = await subscribers.put_as_kept(conn, service.account, service.username, plan)
     await post(conn, [movement], now)
     return True
 
@@ -82,9 +83,8 @@ async def throttle(conn: Connection, account: str, plan: str, now: datetime) -> 
     if await conn.fetchval(SQL["throttle"], account, plan) is None:
         return False
     rows = await conn.fetch(SQL["served_of"], account)
-    await post(
-        conn, [PutSubscriber(account, UNNUMBERED, row["username"], plan) for row in rows], now
-    )
+    puts = [await subscribers.put_as_kept(conn, account, row["username"], plan) for row in rows]
+    await post(conn, puts, now)
     return True
 
 
@@ -96,6 +96,8 @@ async def unthrottle(conn: Connection, account: str, now: datetime) -> bool:
     if await conn.fetchval(SQL["unthrottle"], account) is None:
         return False
     rows = await conn.fetch(SQL["served_of"], account)
-    movements = [PutSubscriber(account, UNNUMBERED, row["username"], row["plan"]) for row in rows]
-    await post(conn, movements, now)
+    puts = [
+        await subscribers.put_as_kept(conn, account, row["username"], row["plan"]) for row in rows
+    ]
+    await post(conn, puts, now)
     return True

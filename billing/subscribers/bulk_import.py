@@ -18,7 +18,7 @@ from billing.outbox.post import UNNUMBERED, post
 from billing.sealing.keyring import Keyring
 from billing.statements import load
 from billing.subscribers.csv_file import Fault, Faults, Row, read_rows
-from billing.subscribers.subscriber import password_purpose
+from billing.subscribers.login import LoginTerms, encode_login, sealed_password
 
 SQL = load(__package__, "queries.sql")
 
@@ -27,6 +27,8 @@ Progress = Callable[[str, int, int], None]
 
 _COLUMNS: Final = [
     *("line", "username", "account_id", "plan", "currency", "topup_micros", "password_sealed"),
+    *("password_kind", "session_limit", "when_full", "calling_station", "nas", "framed_pool"),
+    "framed_ip",
 ]
 
 #: Rows that are written at a time, so that progress can be told.
@@ -125,7 +127,8 @@ async def _import(
     progress: Progress,
 ) -> Imported:
     await conn.execute(f"SET LOCAL statement_timeout = '{_TIMEOUT_SECONDS}s'")
-    await _stage(conn, keyring, rows, progress)
+    terms = _terms(keyring, rows, progress)
+    await _stage(conn, rows, terms, progress)
     progress("checking", 0, len(rows))
     await conn.execute(SQL["lock_accounts"], timeout=_TIMEOUT_SECONDS)
     found = await conn.fetch(
@@ -141,7 +144,7 @@ async def _import(
     await conn.execute(SQL["create_subscribers"], now, timeout=_TIMEOUT_SECONDS)
     await conn.execute(SQL["drop_imported"])
     sums = await _top_up(conn, rows, actor, now, progress)
-    await _post(conn, rows, {row["account_id"] for row in created}, now, progress)
+    await _post(conn, rows, terms, {row["account_id"] for row in created}, now, progress)
     return Imported(
         subscribers=len(rows),
         accounts_created=len(created),
@@ -150,14 +153,30 @@ async def _import(
     )
 
 
-async def _stage(conn: Connection, keyring: Keyring, rows: list[Row], progress: Progress) -> None:
-    """Bring the rows into a temporary table, where they are checked and taken from as sets."""
+def _terms(keyring: Keyring, rows: list[Row], progress: Progress) -> list[LoginTerms]:
+    """What logins have to know of each row."""
     progress("sealing", 0, len(rows))
+    terms: list[LoginTerms] = []
+    for row in rows:
+        terms.append(LoginTerms(row.kind, _sealed(keyring, row), row.bounds))
+        if len(terms) % _CHUNK == 0:
+            progress("sealing", len(terms), len(rows))
+    return terms
+
+
+async def _stage(
+    conn: Connection, rows: list[Row], terms: list[LoginTerms], progress: Progress
+) -> None:
+    """Bring the rows into a temporary table, where they are checked and taken from as sets."""
     records = [
-        (row.line, row.username, row.account, row.plan, row.currency, row.topup_micros,
-         _sealed(keyring, row))
-        for row in rows
-    ]  # fmt: skip
+        (
+            *(row.line, row.username, row.account, row.plan, row.currency, row.topup_micros),
+            *(each.password_sealed, each.password_kind),
+            *(each.bounds.session_limit, each.bounds.when_full, each.bounds.calling_station),
+            *(each.bounds.nas, each.bounds.framed_pool, each.bounds.framed_ip),
+        )
+        for row, each in zip(rows, terms, strict=True)
+    ]
     progress("checking", 0, len(rows))
     await conn.execute(SQL["create_imported"])
     await conn.copy_records_to_table(
@@ -188,19 +207,28 @@ async def _top_up(
 
 
 async def _post(
-    conn: Connection, rows: list[Row], created: set[str], now: datetime, progress: Progress
+    conn: Connection,
+    rows: list[Row],
+    terms: list[LoginTerms],
+    created: set[str],
+    now: datetime,
+    progress: Progress,
 ) -> None:
     """Put everything on the road to the store: of each account first that it is open."""
     waiting = set(created)
     for start in range(0, len(rows), _CHUNK):
         movements: list[AnyMovement] = []
-        for row in rows[start : start + _CHUNK]:
+        for row, each in zip(
+            rows[start : start + _CHUNK], terms[start : start + _CHUNK], strict=True
+        ):
             if row.account in waiting:
                 waiting.discard(row.account)
                 movements.append(OpenAccount(row.account, UNNUMBERED, row.currency))
             if row.topup_micros:
                 movements.append(Post(row.account, UNNUMBERED, row.topup_micros))
-            movements.append(PutSubscriber(row.account, UNNUMBERED, row.username, row.plan))
+            movements.append(
+                PutSubscriber(row.account, UNNUMBERED, row.username, row.plan, encode_login(each))
+            )
         await post(conn, movements, now)
         progress("posting", min(start + _CHUNK, len(rows)), len(rows))
 
@@ -208,4 +236,4 @@ async def _post(
 def _sealed(keyring: Keyring, row: Row) -> bytes | None:
     if row.password is None:
         return None
-    return keyring.seal(row.password.encode(), password_purpose(row.username))
+    return sealed_password(keyring, row.username, row.password.encode(), row.kind)

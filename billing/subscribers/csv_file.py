@@ -1,22 +1,35 @@
 """Reading subscribers from a CSV file. Pure: every fault is found that the file alone shows.
 
-The header is username,account,plan,currency,topup and optionally password, in any order. A topup
-that is empty is none.
+The header is username,account,plan,currency,topup and optionally password, password_kind,
+session_limit, when_full, calling_station, nas, framed_pool and framed_ip, in any order. What is
+empty is none, or as it is by default.
 """
 
 import csv
 from collections.abc import Callable, Iterable
-from typing import Final
+from typing import Final, TypeVar
 
 import msgspec
 
 from billing.accounts.account import MAX_BALANCE_MICROS, account_id, currency_code
 from billing.errors import InvalidInput
+from billing.subscribers.login import (
+    NO_BOUNDS,
+    Bounds,
+    PasswordKind,
+    WhenFull,
+    bounds_fault,
+)
 from billing.subscribers.subscriber import password_fault, username_fault
 from rating.money import AmountError, format_micros, parse_amount
 
 REQUIRED: Final = ("username", "account", "plan", "currency", "topup")
-OPTIONAL: Final = ("password",)
+OPTIONAL: Final = (
+    *("password", "password_kind", "session_limit", "when_full"),
+    *("calling_station", "nas", "framed_pool", "framed_ip"),
+)
+
+Choice = TypeVar("Choice", PasswordKind, WhenFull)
 
 #: So many faults are listed; the rest is only counted.
 MAX_FAULTS: Final = 1000
@@ -52,6 +65,8 @@ class Row(msgspec.Struct, frozen=True):
     currency: str
     topup_micros: int
     password: str | None
+    kind: PasswordKind = PasswordKind.CLEAR
+    bounds: Bounds = NO_BOUNDS
 
 
 class Faults:
@@ -87,7 +102,7 @@ def read_rows(
         line = reader.line_num + 1
         for fields in reader:
             if len(fields) == len(header):
-                row = check.row(line, [fields[index] for index in columns])
+                row = check.row(line, {name: fields[index] for name, index in columns.items()})
                 if row is not None:
                     rows.append(row)
             elif fields:
@@ -101,7 +116,7 @@ def read_rows(
     return rows
 
 
-def _columns(header: list[str], faults: Faults) -> list[int] | None:
+def _columns(header: list[str], faults: Faults) -> dict[str, int] | None:
     """Where the known columns are, a missing optional one excepted; None if the header is wrong."""
     missing = [name for name in REQUIRED if name not in header]
     unknown = [name for name in header if name not in REQUIRED + OPTIONAL]
@@ -112,11 +127,11 @@ def _columns(header: list[str], faults: Faults) -> list[int] | None:
                 1,
                 "",
                 f"the header {what} {', '.join(map(repr, names))};"
-                f" allowed is {','.join(REQUIRED)} and optionally password",
+                f" allowed is {','.join(REQUIRED)} and optionally {','.join(OPTIONAL)}",
             )
     if missing or unknown or double:
         return None
-    return [header.index(name) for name in REQUIRED + OPTIONAL if name in header]
+    return {name: header.index(name) for name in REQUIRED + OPTIONAL if name in header}
 
 
 class _Check:
@@ -129,11 +144,11 @@ class _Check:
         self._accounts: dict[str, tuple[str, int]] = {}
         self._credit: dict[str, int] = {}
 
-    def row(self, line: int, fields: list[str]) -> Row | None:
+    def row(self, line: int, fields: dict[str, str]) -> Row | None:
         """The row of a line; None if it has a fault."""
         self.rows += 1
         before = self._faults.number
-        username, account, plan, currency, topup, *rest = fields
+        username, account, plan, currency, topup = (fields[name] for name in REQUIRED)
         fault = username_fault(username)
         if fault is not None:
             self._faults.add(line, "username", f"{username!r} {fault}")
@@ -143,14 +158,45 @@ class _Check:
             self._faults.add(line, "plan", f"{plan!r} is no name")
         self._check_account(line, account, currency)
         micros = self._amount(line, account, topup)
-        password = rest[0] or None if rest else None
+        password = fields.get("password") or None
         if password is not None:
             fault = password_fault(password.encode(errors="surrogatepass"))
             if fault is not None:
                 self._faults.add(line, "password", fault)
+        kind = self._choice(line, fields, "password_kind", PasswordKind.CLEAR)
+        bounds = self._bounds(line, fields)
         if self._faults.number > before:
             return None
-        return Row(line, username, account, plan, currency, micros, password)
+        return Row(line, username, account, plan, currency, micros, password, kind, bounds)
+
+    def _choice(self, line: int, fields: dict[str, str], name: str, default: Choice) -> Choice:
+        """The value of a column that is one of a few words."""
+        text = fields.get(name)
+        if not text:
+            return default
+        kind = type(default)
+        if text not in list(kind):
+            self._faults.add(line, name, f"{text!r}; allowed are {', '.join(kind)}")
+            return default
+        return kind(text)
+
+    def _bounds(self, line: int, fields: dict[str, str]) -> Bounds:
+        limit = fields.get("session_limit") or None
+        if limit is not None and not (limit.isascii() and limit.isdecimal() and len(limit) < 6):
+            self._faults.add(line, "session_limit", f"{limit!r}; allowed are 1 to 10000")
+            limit = None
+        bounds = Bounds(
+            None if limit is None else int(limit),
+            self._choice(line, fields, "when_full", WhenFull.REFUSE),
+            *(
+                fields.get(name) or None
+                for name in ("calling_station", "nas", "framed_pool", "framed_ip")
+            ),
+        )
+        fault = bounds_fault(bounds)
+        if fault is not None:
+            self._faults.add(line, *fault)
+        return bounds
 
     def _check_account(self, line: int, account: str, currency: str) -> None:
         known = self._accounts.get(account)

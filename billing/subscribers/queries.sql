@@ -10,22 +10,49 @@ WHERE movement ->> 'username' = $1 AND movement ->> 'kind' = 'drop' AND account_
 LIMIT 1
 
 -- name: add
--- Add the subscriber $1 of account $2 on plan $3 with the sealed password $4, at $5; returns
--- nothing if the user name is taken.
-INSERT INTO subscribers (username, account_id, plan, password_sealed, created_at)
-VALUES ($1, $2, $3, $4, $5)
+-- Add the subscriber $1 of account $2 on plan $3 with the sealed password $4 of kind $6, at $5, with
+-- the bounds $7 to $12; returns nothing if the user name is taken.
+INSERT INTO subscribers (username, account_id, plan, password_sealed, created_at, password_kind,
+    session_limit, when_full, calling_station, nas, framed_pool, framed_ip)
+VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12::text::inet)
 ON CONFLICT DO NOTHING
 RETURNING username
 
 -- name: get
 -- The subscriber $1.
-SELECT username, account_id, plan, password_sealed IS NOT NULL AS has_password, created_at
+SELECT username, account_id, plan, password_sealed IS NOT NULL AS has_password, created_at,
+    password_kind, session_limit, when_full, calling_station, nas, framed_pool,
+    host(framed_ip) AS framed_ip
 FROM subscribers WHERE username = $1
 
 -- name: list_of
 -- The subscribers of account $1, by user name.
-SELECT username, account_id, plan, password_sealed IS NOT NULL AS has_password, created_at
+SELECT username, account_id, plan, password_sealed IS NOT NULL AS has_password, created_at,
+    password_kind, session_limit, when_full, calling_station, nas, framed_pool,
+    host(framed_ip) AS framed_ip
 FROM subscribers WHERE account_id = $1 ORDER BY username
+
+-- name: set_password
+-- Give the subscriber $1 the sealed password $2 of kind $3.
+UPDATE subscribers SET password_sealed = $2, password_kind = $3 WHERE username = $1
+
+-- name: set_bounds
+-- Give the subscriber $1 the bounds $2 to $7.
+UPDATE subscribers SET session_limit = $2, when_full = $3, calling_station = $4, nas = $5,
+    framed_pool = $6, framed_ip = $7::text::inet
+WHERE username = $1
+
+-- name: login_of
+-- What the store keeps of the subscriber $1.
+SELECT password_kind, password_sealed, session_limit, when_full, calling_station, nas,
+    framed_pool, host(framed_ip) AS framed_ip
+FROM subscribers WHERE username = $1
+
+-- name: plan_in_force
+-- The plan that the subscriber $1 is on, throttled or not, and whether it is served.
+SELECT coalesce(throttle.plan, subscribers.plan) AS plan, served
+FROM subscribers LEFT JOIN account_throttles AS throttle USING (account_id)
+WHERE username = $1
 
 -- name: remove
 -- Remove the subscriber $1 of account $2; returns the user name if it was there.
@@ -40,7 +67,14 @@ CREATE TEMPORARY TABLE imported (
     plan text COLLATE "C" NOT NULL,
     currency text COLLATE "C" NOT NULL,
     topup_micros bigint NOT NULL,
-    password_sealed bytea
+    password_sealed bytea,
+    password_kind text NOT NULL,
+    session_limit integer,
+    when_full text NOT NULL,
+    calling_station text,
+    nas text,
+    framed_pool text,
+    framed_ip text
 ) ON COMMIT DROP
 
 -- name: analyze_imported
@@ -107,8 +141,11 @@ RETURNING account_id, currency
 
 -- name: create_subscribers
 -- Create the subscribers of the rows, at $1.
-INSERT INTO subscribers (username, account_id, plan, password_sealed, created_at)
-SELECT username, account_id, plan, password_sealed, $1 FROM imported
+INSERT INTO subscribers (username, account_id, plan, password_sealed, created_at, password_kind,
+    session_limit, when_full, calling_station, nas, framed_pool, framed_ip)
+SELECT username, account_id, plan, password_sealed, $1, password_kind,
+    session_limit, when_full, calling_station, nas, framed_pool, framed_ip::inet
+FROM imported
 
 -- name: drop_imported
 -- The rows are where they belong.

@@ -11,12 +11,17 @@ from billing.errors import Conflict, NotFound
 from billing.outbox.post import UNNUMBERED, post
 from billing.sealing.keyring import Keyring
 from billing.statements import load
-from billing.subscribers.subscriber import (
-    SubscriberEntry,
-    check_password,
-    check_username,
-    password_purpose,
+from billing.subscribers.login import (
+    NO_BOUNDS,
+    Bounds,
+    LoginTerms,
+    PasswordKind,
+    WhenFull,
+    check_bounds,
+    encode_login,
+    sealed_password,
 )
+from billing.subscribers.subscriber import SubscriberEntry, check_username
 
 SQL = load(__package__, "queries.sql")
 
@@ -29,6 +34,8 @@ async def add(
     account: str,
     plan: str,
     password: bytes | None = None,
+    kind: PasswordKind = PasswordKind.CLEAR,
+    bounds: Bounds = NO_BOUNDS,
     now: datetime,
 ) -> SubscriberEntry:
     """Add a subscriber.
@@ -40,7 +47,9 @@ async def add(
     check_username(username)
     sealed = None
     if password is not None:
-        sealed = keyring.seal(check_password(password), password_purpose(username))
+        sealed = sealed_password(keyring, username, password, kind)
+    check_bounds(bounds)
+    terms = encode_login(LoginTerms(kind, sealed, bounds))
     async with conn.transaction():
         held = await lock(conn, account)
         refuse_closed(held)
@@ -49,7 +58,10 @@ async def add(
             raise NotFound(f"plan {plan} does not exist")
         if currency != held.currency:
             raise Conflict(f"plan {plan} is in {currency}, account {account} in {held.currency}")
-        if await conn.fetchval(SQL["add"], username, account, plan, sealed, now) is None:
+        added = await conn.fetchval(
+            SQL["add"], username, account, plan, sealed, now, kind, *_columns(bounds)
+        )
+        if added is None:
             raise Conflict(f"subscriber {username} exists already")
         # The store applies each account's movements in order, but not those of two accounts: the
         # old one's drop could come last and take away what is put now.
@@ -58,8 +70,77 @@ async def add(
             raise Conflict(
                 f"subscriber {username} is just being removed from account {former}; try again"
             )
-        await post(conn, [PutSubscriber(account, UNNUMBERED, username, plan)], now)
-    return SubscriberEntry(username, account, plan, sealed is not None, now)
+        await post(conn, [PutSubscriber(account, UNNUMBERED, username, plan, terms)], now)
+    return SubscriberEntry(
+        username, account, plan, sealed is not None, now, kind, *_columns(bounds)
+    )
+
+
+async def change_login(
+    conn: Connection,
+    keyring: Keyring,
+    username: str,
+    *,
+    password: bytes | None = None,
+    kind: PasswordKind = PasswordKind.CLEAR,
+    bounds: Bounds | None = None,
+    now: datetime,
+) -> SubscriberEntry:
+    """Change a subscriber's password, or its bounds, or both; None leaves them.
+
+    The next login goes by it; sessions that run go on. Raises InvalidInput, or NotFound.
+    """
+    sealed = None
+    if password is not None:
+        sealed = sealed_password(keyring, check_username(username), password, kind)
+    async with conn.transaction():
+        account = (await get(conn, username)).account
+        await lock(conn, account)
+        if sealed is not None:
+            await conn.execute(SQL["set_password"], username, sealed, kind)
+        if bounds is not None:
+            await conn.execute(SQL["set_bounds"], username, *_columns(check_bounds(bounds)))
+        changed = await conn.fetchrow(SQL["plan_in_force"], username)
+        assert changed is not None
+        if changed["served"]:
+            await post(conn, [await put_as_kept(conn, account, username, changed["plan"])], now)
+        return await get(conn, username)
+
+
+async def put_as_kept(conn: Connection, account: str, username: str, plan: str) -> PutSubscriber:
+    """Return the movement that puts a subscriber on a plan, with what its logins need to know."""
+    row = await conn.fetchrow(SQL["login_of"], username)
+    text = "" if row is None else login_text(row)
+    return PutSubscriber(account, UNNUMBERED, username, plan, text)
+
+
+def login_text(row: asyncpg.Record) -> str:
+    """Return what the store keeps of a row of `login_of`, or one with the same columns."""
+    return encode_login(
+        LoginTerms(
+            PasswordKind(row["password_kind"]),
+            row["password_sealed"],
+            Bounds(
+                row["session_limit"],
+                WhenFull(row["when_full"]),
+                *(row[name] for name in ("calling_station", "nas", "framed_pool", "framed_ip")),
+            ),
+        )
+    )
+
+
+def _columns(
+    bounds: Bounds,
+) -> tuple[int | None, str, str | None, str | None, str | None, str | None]:
+    """The bounds in the order of their columns."""
+    return (
+        bounds.session_limit,
+        str(bounds.when_full),
+        bounds.calling_station,
+        bounds.nas,
+        bounds.framed_pool,
+        bounds.framed_ip,
+    )
 
 
 async def get(conn: Connection, username: str) -> SubscriberEntry:
@@ -89,6 +170,6 @@ async def remove(conn: Connection, username: str, *, now: datetime) -> None:
 
 
 def _entry(row: asyncpg.Record) -> SubscriberEntry:
-    return SubscriberEntry(
-        row["username"], row["account_id"], row["plan"], row["has_password"], row["created_at"]
-    )
+    names = ("username", "account_id", "plan", "has_password", "created_at", "password_kind")
+    bounds = ("session_limit", "when_full", "calling_station", "nas", "framed_pool", "framed_ip")
+    return SubscriberEntry(*(row[name] for name in (*names, *bounds)))

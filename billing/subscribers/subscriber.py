@@ -15,13 +15,23 @@ MAX_PASSWORD_OCTETS: Final = 128
 
 
 class SubscriberEntry(msgspec.Struct, frozen=True):
-    """A subscriber as staff see it; whether there is a password, not which."""
+    """A subscriber as staff see it; whether there is a password, not which.
+
+    The last seven are those of billing.subscribers.login.
+    """
 
     username: str
     account: str
     plan: str
     has_password: bool
     created_at: datetime
+    password_kind: str = "clear"  # noqa: S105 - the name of a kind
+    session_limit: int | None = None
+    when_full: str = "refuse"
+    calling_station: str | None = None
+    nas: str | None = None
+    framed_pool: str | None = None
+    framed_ip: str | None = None
 
 
 def username_fault(text: str) -> str | None:

@@ -15,6 +15,8 @@ from billing.accounts.account import BillingAccount, PaymentMode
 from billing.outbox.waiting import waiting
 from billing.subscribers import register as subscribers
 from billing.subscribers.bulk_import import Imported, import_file
+from billing.subscribers.login import Bounds, PasswordKind, WhenFull
+from billing.subscribers.subscriber import SubscriberEntry
 from ratewire.cli.running import (
     ConfigOption,
     JsonOption,
@@ -33,13 +35,30 @@ LOOK_S = 0.5
 
 _BRINGING = "bringing to the store"
 
+PasswordOption = Annotated[str | None, typer.Option(help="@FILE, - (standard input). Kept sealed.")]
+KindOption = Annotated[
+    PasswordKind,
+    typer.Option(help="clear: PAP, CHAP, MS-CHAPv2; nt: PAP, MS-CHAPv2; argon2id: PAP alone."),
+]
+LimitOption = Annotated[int | None, typer.Option(help="Sessions at the same time; none: any.")]
+WhenFullOption = Annotated[WhenFull, typer.Option(help="What a login beyond that does.")]
+StationOption = Annotated[
+    str | None, typer.Option(help="The only Calling-Station-Id that may log in.")
+]
+NasOption = Annotated[str | None, typer.Option(help="The only NAS client where it may log in.")]
+PoolOption = Annotated[str | None, typer.Option(help="Framed-Pool that it is given.")]
+AddressOption = Annotated[str | None, typer.Option(help="Framed-IP-Address that it is given.")]
+
 
 def register(app: typer.Typer) -> None:
     """Add the commands."""
     account = typer.Typer(help="Billing accounts: create.", no_args_is_help=True)
     account.command("create")(account_create)
-    subscriber = typer.Typer(help="Who may use the service: add, remove.", no_args_is_help=True)
+    subscriber = typer.Typer(
+        help="Who may use the service: add, set, remove.", no_args_is_help=True
+    )
     subscriber.command("add")(subscriber_add)
+    subscriber.command("set")(subscriber_set)
     subscriber.command("remove")(subscriber_remove)
     bulk = typer.Typer(help="Many at once, from a file: subscribers.", no_args_is_help=True)
     bulk.command("subscribers")(import_subscribers)
@@ -83,14 +102,20 @@ def subscriber_add(
     username: Annotated[str, typer.Argument(help="Its User-Name, as the NAS sends it.")],
     account: Annotated[str, typer.Option(help="The account that pays.")],
     plan: Annotated[str, typer.Option(help="What it is sold; see `plan list`.")],
-    password: Annotated[
-        str | None, typer.Option(help="@FILE, - (standard input). Kept sealed.")
-    ] = None,
+    password: PasswordOption = None,
+    password_kind: KindOption = PasswordKind.CLEAR,
+    session_limit: LimitOption = None,
+    when_full: WhenFullOption = WhenFull.REFUSE,
+    calling_station: StationOption = None,
+    nas: NasOption = None,
+    framed_pool: PoolOption = None,
+    framed_ip: AddressOption = None,
     config: ConfigOption = None,
     as_json: JsonOption = False,
 ) -> None:
     """Let a user name use the service."""
-    sealed = None if password is None else secret_value(password, "--password")
+    shared = None if password is None else secret_value(password, "--password")
+    bounds = Bounds(session_limit, when_full, calling_station, nas, framed_pool, framed_ip)
 
     async def work(system: System) -> None:
         async with (await system.pool()).acquire() as conn:
@@ -100,7 +125,9 @@ def subscriber_add(
                 username,
                 account=account,
                 plan=plan,
-                password=sealed,
+                password=shared,
+                kind=password_kind,
+                bounds=bounds,
                 now=now(),
             )
         await bring(system, account)
@@ -110,6 +137,47 @@ def subscriber_add(
         print_json({"username": username, "account": account, "plan": plan})
     else:
         print(f"subscriber {username} is on plan {plan}, account {account} pays")
+
+
+def subscriber_set(
+    username: Annotated[str, typer.Argument(help="Its User-Name.")],
+    password: PasswordOption = None,
+    password_kind: KindOption = PasswordKind.CLEAR,
+    session_limit: LimitOption = None,
+    when_full: WhenFullOption = WhenFull.REFUSE,
+    calling_station: StationOption = None,
+    nas: NasOption = None,
+    framed_pool: PoolOption = None,
+    framed_ip: AddressOption = None,
+    keep_bounds: Annotated[
+        bool, typer.Option("--keep-bounds", help="Change the password alone.")
+    ] = False,
+    config: ConfigOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Set a subscriber's password, and all bounds of its logins anew."""
+    shared = None if password is None else secret_value(password, "--password")
+    bounds = Bounds(session_limit, when_full, calling_station, nas, framed_pool, framed_ip)
+
+    async def work(system: System) -> SubscriberEntry:
+        async with (await system.pool()).acquire() as conn:
+            entry = await subscribers.change_login(
+                conn,
+                system.keyring,
+                username,
+                password=shared,
+                kind=password_kind,
+                bounds=None if keep_bounds else bounds,
+                now=now(),
+            )
+        await bring(system, entry.account)
+        return entry
+
+    entry = run(config, work)
+    if as_json:
+        print_json(entry)
+    else:
+        print(f"subscriber {username} is changed")
 
 
 def subscriber_remove(username: str, config: ConfigOption = None) -> None:

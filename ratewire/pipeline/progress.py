@@ -9,7 +9,6 @@ from balances.messages import (
     Grant,
     SessionState,
     StoredSession,
-    Subscriber,
 )
 from radius.attributes import ACCT_DELAY_TIME, CALLING_STATION_ID
 from radius.records import AccountingRecord, identity, text
@@ -281,13 +280,11 @@ class Progress:
         )
 
 
-def new_state(
-    record: AccountingRecord, subscriber: Subscriber, plan: Plan, meter: Meter, pace: Pace
-) -> SessionState:
+def new_state(record: AccountingRecord, plan: Plan, meter: Meter, pace: Pace) -> SessionState:
     """Return the state of a session epoch that begins with a record."""
     return SessionState(
         username=record.user_name or "",
-        plan=subscriber.plan,
+        plan=plan.name,
         plan_version=plan.version,
         currency=plan.tariff.currency,
         meter=meter,

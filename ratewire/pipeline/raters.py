@@ -9,6 +9,20 @@ from ratewire.pipeline.steps import Rater, Terms
 from ratewire.pipeline.uids import session_uid
 
 
+class PlanReader:
+    """The published plans, read anew when they moved."""
+
+    def __init__(self, directory: Directory) -> None:
+        self._directory = directory
+        self._plans = Plans()
+
+    async def at(self, revision: int) -> Plans:
+        """Return at least this revision of the plans. Raises StoreError."""
+        if revision != self._plans.revision:
+            self._plans = Plans(*await self._directory.published("plans"))
+        return self._plans
+
+
 class Raters:
     """Gives the rater for a revision of the plans, reading them from the store when they moved."""
 

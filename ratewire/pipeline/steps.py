@@ -16,7 +16,6 @@ from balances.messages import (
     SessionState,
     Step,
     StoredSession,
-    Subscriber,
     decode_state,
     encode_state,
 )
@@ -24,6 +23,7 @@ from radius.records import AccountingRecord, identity
 from ratewire.pipeline.credit import Credit
 from ratewire.pipeline.plans import Plans
 from ratewire.pipeline.progress import Progress, counters_of, new_state, report_of
+from ratewire.pipeline.tickets import is_in_garden
 from rating.plan import Plan
 from rating.reservation import REFUSED, Pace, Slice, longest_silence, size
 from rating.session import price
@@ -256,7 +256,7 @@ class Rater:
         resolved = self._subscriber(record, found)
         if isinstance(resolved, Unratable | Deferred):
             return resolved
-        subscriber, account, plan = resolved
+        account, plan = resolved
         rated = price(plan, None, Pace(self._terms.interim), folded)
         grant = found.grant
         if grant is not None and grant.account != account.account:
@@ -268,7 +268,7 @@ class Rater:
             account=account,
             plan=plan,
             stored=None if before is None else before.stored,
-            state=new_state(record, subscriber, plan, rated.meter, rated.pace),
+            state=new_state(record, plan, rated.meter, rated.pace),
             grant=grant,
         )
         progress.open_with(record, rated, now_ms)
@@ -276,7 +276,7 @@ class Rater:
 
     def _subscriber(
         self, record: AccountingRecord, found: Found
-    ) -> tuple[Subscriber, Account, Plan] | Unratable | Deferred:
+    ) -> tuple[Account, Plan] | Unratable | Deferred:
         subscriber, account = found.subscriber, found.subscriber_account
         if not record.user_name:
             return Unratable("no_user")
@@ -287,11 +287,13 @@ class Rater:
         if not self._plans.understands(subscriber.plan):
             return Deferred("plan_not_understood")
         plan = self._plans.newest(subscriber.plan)
+        if plan is not None and plan.access.garden_plan and is_in_garden(record.classes):
+            plan = self._plans.newest(plan.access.garden_plan)
         if plan is None:
             return Unratable("unknown_plan")
         if plan.tariff.currency != account.currency:
             return Unratable("other_currency")
-        return subscriber, account, plan
+        return account, plan
 
     def _step(
         self, progress: Progress, boot: int | None, credit: Credit, now_ms: int, *, report: bool

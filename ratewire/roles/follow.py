@@ -9,7 +9,7 @@ import structlog
 
 from balances.errors import StoreError
 from balances.health import Beat
-from radius.profiles import builtin_profiles
+from radius.profiles import Profile, builtin_profiles
 from ratewire.journal.clients import KeptClients
 from ratewire.nas import NasDirectory, directory_of
 from ratewire.outage import Outage
@@ -46,6 +46,11 @@ class NasFollower:
     def wraps_32(self, name: str) -> bool:
         """Return whether the octets of a client's sessions may wrap at 2^32."""
         return self.directory.wraps_32(name)
+
+    def profile(self, name: str) -> Profile:
+        """Return what is special about the product of a client; of one that is gone, nothing."""
+        client = self.directory.clients.get(name)
+        return self._profiles["generic"] if client is None else self.directory.profile(client)
 
     async def refresh(self) -> None:
         """Read the directory if it has moved. Raises StoreError."""

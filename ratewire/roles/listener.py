@@ -2,12 +2,16 @@
 
 import asyncio
 from collections.abc import Sequence
+from typing import Any
 
 import structlog
 
-from config.settings import Settings
-from radius.engine import Engine, PortKind, Request
-from radius.listener import Listener
+from config.settings import RadiusSettings, Settings
+from radius.access_engine import AccessEngine, AccessRequest
+from radius.engine import Engine, Request
+from radius.listener import Handler, Listener
+from ratewire.access.credentials import Credentials
+from ratewire.access.office import desk_of
 from ratewire.archive import Archive
 from ratewire.journal.clients import KeptClients
 from ratewire.journal.keeper import Keeper
@@ -24,6 +28,9 @@ _log = structlog.get_logger(__name__)
 
 #: How often the counts of the sockets are brought to the metrics.
 COUNT_S = 1.0
+
+#: Logins that are being answered at the same time, most of them refusals that wait.
+LOGINS = 4096
 
 #: An answer after this helps nobody: the NAS has given the request up long ago.
 DRAIN_S = 5.0
@@ -47,38 +54,31 @@ async def run(system: System, stop: asyncio.Event, slot: int) -> None:
     )
     intake = Intake(system.store, raters, Archive(system), telemetry, clock_ms=now_ms)
     keeper = None if journal is None else _keeper(system.settings, intake, journal, telemetry)
-    engines = {
-        kind: Engine(
-            kind, follower.directory.table, reply_lifetime_ms=settings.reply_cache_seconds * 1000
-        )
-        for kind in PortKind
-    }
-    ports = {PortKind.ACCOUNTING: settings.acct_port, PortKind.AUTHENTICATION: settings.auth_port}
-    handlers = {
-        PortKind.ACCOUNTING: intake.handle if keeper is None else keeper.handle,
-        PortKind.AUTHENTICATION: _nothing,
-    }
-    listeners = [
-        Listener(
-            engines[kind],
-            handlers[kind],
-            bind=bind,
-            port=ports[kind],
-            recv_buffer_octets=settings.recv_buffer_octets,
-            batch=settings.batch,
-            in_flight=settings.in_flight,
-            now_ms=now_ms,
-            on_stage=telemetry.stage,
-        )
-        for kind in PortKind
-        for bind in settings.bind
+    lifetime_ms = settings.reply_cache_seconds * 1000
+    accounting = Engine(follower.directory.table, reply_lifetime_ms=lifetime_ms)
+    authentication = AccessEngine(follower.directory.table, reply_lifetime_ms=lifetime_ms)
+    engines = (accounting, authentication)
+    credentials = Credentials(system.keyring, threads=system.settings.logins.argon2_threads)
+    desk = desk_of(system, credentials, telemetry)
+    book = intake.handle if keeper is None else keeper.handle
+    listeners: list[Listener[Any]] = [
+        *_for_accounting(settings, accounting, book, telemetry),
+        *_for_logins(
+            settings, authentication, lambda requests: desk.handle(requests, follower.profile)
+        ),
     ]
     await follower.begin(stop)
     if keeper is not None:
         await journaling.inherit(keeper, system.settings)
     for listener in listeners:
         listener.start()
-    _log.info("listening", bind=settings.bind, acct_port=settings.acct_port, slot=slot)
+    _log.info(
+        "listening",
+        bind=settings.bind,
+        acct_port=settings.acct_port,
+        auth_port=settings.auth_port,
+        slot=slot,
+    )
     try:
         async with asyncio.TaskGroup() as tasks:
             tasks.create_task(follower.run(stop))
@@ -89,10 +89,49 @@ async def run(system: System, stop: asyncio.Event, slot: int) -> None:
             await stop.wait()
             await asyncio.gather(*(each.close(timeout_seconds=DRAIN_S) for each in listeners))
     finally:
+        credentials.close()
         if keeper is not None:
             keeper.close()
     _bring_counts(listeners, telemetry)
     _log.info("stopped listening", slot=slot)
+
+
+def _for_accounting(
+    settings: RadiusSettings, engine: Engine, handler: Handler[Request], telemetry: Telemetry
+) -> list[Listener[Request]]:
+    return [
+        Listener(
+            engine,
+            handler,
+            bind=bind,
+            port=settings.acct_port,
+            recv_buffer_octets=settings.recv_buffer_octets,
+            batch=settings.batch,
+            in_flight=settings.in_flight,
+            now_ms=now_ms,
+            on_stage=telemetry.stage,
+        )
+        for bind in settings.bind
+    ]
+
+
+def _for_logins(
+    settings: RadiusSettings, engine: AccessEngine, handler: Handler[AccessRequest]
+) -> list[Listener[AccessRequest]]:
+    """One by one: a password that takes long to check keeps no other waiting."""
+    return [
+        Listener(
+            engine,
+            handler,
+            bind=bind,
+            port=settings.auth_port,
+            recv_buffer_octets=settings.recv_buffer_octets,
+            batch=1,
+            in_flight=LOGINS,
+            now_ms=now_ms,
+        )
+        for bind in settings.bind
+    ]
 
 
 def _keeper(settings: Settings, intake: Intake, journal: Slot, telemetry: Telemetry) -> Keeper:
@@ -109,18 +148,13 @@ def _health(keeper: Keeper | None) -> tuple[bool, str]:
     return (True, "") if keeper is None else keeper.health
 
 
-async def _nothing(requests: Sequence[Request]) -> Sequence[Request]:
-    """The authentication port has no requests to handle yet: its engine drops them."""
-    return requests
-
-
-def _replace(engines: dict[PortKind, Engine], directory: NasDirectory) -> None:
-    for engine in engines.values():
+def _replace(engines: Sequence[Engine | AccessEngine], directory: NasDirectory) -> None:
+    for engine in engines:
         engine.replace_clients(directory.table)
 
 
 async def _count(
-    listeners: Sequence[Listener],
+    listeners: Sequence[Listener[Any]],
     keeper: Keeper | None,
     telemetry: Telemetry,
     stop: asyncio.Event,
@@ -132,7 +166,7 @@ async def _count(
         await pause(stop, COUNT_S)
 
 
-def _bring_counts(listeners: Sequence[Listener], telemetry: Telemetry) -> None:
+def _bring_counts(listeners: Sequence[Listener[Any]], telemetry: Telemetry) -> None:
     """Bring the counts of engines and sockets to the metrics."""
     for listener in listeners:
         port = listener.engine.port_kind.value

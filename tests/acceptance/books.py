@@ -32,6 +32,7 @@ from billing.review.listings import (
 from billing.sessions.explain import explain
 from billing.sessions.statement import sessions
 from billing.subscribers import register as subscribers
+from billing.subscribers.login import NO_BOUNDS, Bounds, PasswordKind
 from config.settings import Settings
 from ratewire.preparation import prepare
 from ratewire.views.sessions import SessionView, session_views
@@ -129,6 +130,34 @@ class Books:
 
         self._with_connection(work)
         return account
+
+    def add_subscriber(
+        self,
+        user: str,
+        account: str,
+        *,
+        plan: str = "metered",
+        password: bytes | None = None,
+        kind: PasswordKind = PasswordKind.CLEAR,
+        bounds: Bounds = NO_BOUNDS,
+    ) -> None:
+        """As `ratewire subscriber add`."""
+
+        async def work(system: System, conn: Connection) -> None:
+            await subscribers.add(
+                conn,
+                system.keyring,
+                user,
+                account=account,
+                plan=plan,
+                password=password,
+                kind=kind,
+                bounds=bounds,
+                now=now(),
+            )
+            await (await system.relay()).drain([account])
+
+        self._with_connection(work)
 
     def top_up(self, account: str, micros: int) -> None:
         """As `ratewire topup`."""

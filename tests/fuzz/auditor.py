@@ -11,7 +11,7 @@ import msgspec
 from pyrad.packet import AcctPacket, PacketError
 
 from radius.dictionary import load_dictionary
-from radius.engine import Address, Engine, Intake, PortKind, Request
+from radius.engine import Address, Engine, Intake, Request
 from radius.records import AccountingRecord, identity
 from tests.fuzz.mutation import Datagram
 from tests.fuzz.verdict import ACKNOWLEDGED, REQUEST, STATUS, Attribute, Verdict, judge
@@ -51,14 +51,13 @@ class Audit:
         self.reasons: dict[str, int] = {}
         self._engine = engine
         self._lifetime_ms = lifetime_ms
-        self._accounting = engine.port_kind is PortKind.ACCOUNTING
         self._remembered: dict[_Key, _Remembered] = {}
 
     def addresses(self, batch: Sequence[Datagram]) -> list[tuple[bytes, Address]]:
         """The batch as the engine takes it; each address is numbered, and comes back with that."""
         return [(each.octets, (each.source.host, each.port, n)) for n, each in enumerate(batch)]
 
-    def check(self, batch: Sequence[Datagram], intake: Intake, now_ms: int) -> None:
+    def check(self, batch: Sequence[Datagram], intake: Intake[Request], now_ms: int) -> None:
         """Hold what came of a batch against what must come of it, one datagram after the other."""
         came: dict[object, object] = {}
         for outcome, address in (
@@ -110,7 +109,7 @@ class Audit:
 
     def _check_one(self, datagram: Datagram, came: object, now_ms: int) -> None:
         secret = datagram.source.secret
-        verdict = judge(datagram.octets, secret, accounting=self._accounting)
+        verdict = judge(datagram.octets, secret)
         if verdict.packet and verdict.outcome != STATUS:
             # Retransmissions are known by their authenticator, before attributes are looked at.
             key = (datagram.source.host, datagram.port, verdict.packet[1])
@@ -143,7 +142,7 @@ class Audit:
             self.reasons["ignored_status"] = self.reasons.get("ignored_status", 0) + 1
             _check_reply(verdict.packet, reply, verdict.attributes, secret)
             return
-        assert reply[0] == (5 if self._accounting else 2)
+        assert reply[0] == 5
         _check_signature(verdict.packet, reply, secret)
         assert len(reply) == 38
         assert reply[20] == MESSAGE_AUTHENTICATOR

@@ -45,7 +45,7 @@ def run(seed: int, seconds: float, corpus: Path, replayed: Sequence[str]) -> Non
         digest = hashlib.md5(blank + (SOURCES[0].secret or b""), usedforsecurity=False).digest()
         return head + digest + octets[20:]
 
-    engine = radius.engine.Engine(radius.engine.PortKind.ACCOUNTING, clients())
+    engine = radius.engine.Engine(clients())
     audit = Audit(engine, 30_000)
 
     def take(data: bytes) -> None:

@@ -16,7 +16,7 @@ import msgspec
 import psutil
 
 from radius.clients import Client, ClientTable, network
-from radius.engine import Engine, PortKind, Request
+from radius.engine import Engine, Request
 from tests.fuzz.auditor import Audit, Outcomes
 from tests.fuzz.mutation import Datagram, Mutator
 from tests.fuzz.vocabulary import Source
@@ -56,16 +56,15 @@ def clients() -> ClientTable:
 class Failed(Exception):
     """A batch of a round that did not come to what it must."""
 
-    def __init__(self, seed: int, port: PortKind, batch: list[Datagram], cause: Exception) -> None:
+    def __init__(self, seed: int, batch: list[Datagram], cause: Exception) -> None:
         where = traceback.extract_tb(cause.__traceback__)[-1]
         super().__init__(f"seed {seed}: {type(cause).__name__}: {cause} ({where.line})")
         self.seed = seed
-        self.port = port
         self.batch = batch
 
     def write(self, directory: Path) -> Path:
         """Write the batch to a file, to be read by a person, and return its path."""
-        path = directory / f"fuzz-{self.port.value}-{self.seed}.json"
+        path = directory / f"fuzz-acct-{self.seed}.json"
         lines = [
             {"octets": each.octets.hex(), "host": each.source.host, "port": each.port}
             for each in self.batch
@@ -75,21 +74,16 @@ class Failed(Exception):
 
 
 class Bench:
-    """An accounting port and an authentication port, and what is known of them."""
+    """An accounting port, and what is known of it."""
 
     def __init__(self) -> None:
         self._now_ms = NOW_MS
-        table = clients()
-        self._audits = {
-            kind: (engine, Audit(engine, LIFETIME_MS))
-            for kind in PortKind
-            for engine in [Engine(kind, table, reply_lifetime_ms=LIFETIME_MS)]
-        }
+        self._engine = Engine(clients(), reply_lifetime_ms=LIFETIME_MS)
+        self._audit = Audit(self._engine, LIFETIME_MS)
 
     def round(self, seed: int, datagrams: int = ROUND) -> None:
         """Live through a round. Raises Failed at the first batch that comes to something else."""
-        kind = PortKind.AUTHENTICATION if seed % 16 == 15 else PortKind.ACCOUNTING
-        engine, audit = self._audits[kind]
+        engine, audit = self._engine, self._audit
         mutator = Mutator(seed, SOURCES, now=NOW_MS // 1000)
         chance = random.Random(seed)
         waiting: list[Request] = []
@@ -101,7 +95,7 @@ class Bench:
             try:
                 self._serve(engine, audit, batch, waiting, chance)
             except Exception as error:
-                raise Failed(seed, kind, batch, error) from error
+                raise Failed(seed, batch, error) from error
         for request in waiting:
             engine.abandon(request)
             audit.abandoned(request)
@@ -137,18 +131,13 @@ class Bench:
 
     @property
     def outcomes(self) -> Outcomes:
-        """What came of all datagrams so far, on both ports."""
-        told = [audit.outcomes for _, audit in self._audits.values()]
-        names = Outcomes.__struct_fields__
-        return Outcomes(*(sum(getattr(each, name) for each in told) for name in names))
+        """What came of all datagrams so far."""
+        return self._audit.outcomes
 
     @property
     def reasons(self) -> Counter[str]:
         """How often what was refused, or ignored, for which reason."""
-        found: Counter[str] = Counter()
-        for _, audit in self._audits.values():
-            found.update(audit.reasons)
-        return found
+        return Counter(self._audit.reasons)
 
 
 class Told(msgspec.Struct):

@@ -44,8 +44,8 @@ def authentic(octets: bytes, secret: bytes) -> bytes | None:
     return packet if packet[0] == ACCOUNTING_REQUEST and digest.digest() == packet[4:20] else None
 
 
-def judge(octets: bytes, secret: bytes | None, *, accounting: bool = True) -> Verdict:
-    """The verdict on a datagram that is no retransmission, on either port.
+def judge(octets: bytes, secret: bytes | None) -> Verdict:
+    """The verdict on a datagram that is no retransmission, on the accounting port.
 
     `secret` is that of the client whose address it comes from, None if there is no such client.
     """
@@ -59,9 +59,8 @@ def judge(octets: bytes, secret: bytes | None, *, accounting: bool = True) -> Ve
         return Verdict("malformed")
     if code == STATUS_SERVER:
         return _judge_status(packet, secret)
-    if code != ACCOUNTING_REQUEST or not accounting:
-        wanted = code == 1 and not accounting
-        return Verdict("access_not_served" if wanted else "unsupported_code")
+    if code != ACCOUNTING_REQUEST:
+        return Verdict("unsupported_code")
     if authentic(octets, secret) is None:
         return Verdict("bad_authenticator")
     return _judge_accounting(packet, secret)

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from pyrad.packet import AcctPacket
 
 from radius.clients import ClientTable, ServiceMarker
-from radius.engine import Address, Engine, Intake, PortKind, Request
+from radius.engine import Address, Engine, Intake, Request
 from radius.packet import Code, Packet, parse
 from radius.requests import status_server, verify_response
 from tests.radius.datagrams import (
@@ -31,12 +31,12 @@ def engine() -> Engine:
 
 
 def accounting_engine() -> Engine:
-    return Engine(PortKind.ACCOUNTING, clients("192.0.2.0/24"))
+    return Engine(clients("192.0.2.0/24"))
 
 
 def receive(
     engine: Engine, *datagrams: bytes, source: Address = NAS, now_ms: int = NOW_MS
-) -> Intake:
+) -> Intake[Request]:
     return engine.receive([(datagram, source) for datagram in datagrams], now_ms)
 
 
@@ -48,7 +48,7 @@ def only_request(engine: Engine, datagram: bytes, **arguments: Any) -> Request:
 
 def engine_for(**says: Any) -> Engine:
     """An engine for a client whose profile says this."""
-    return Engine(PortKind.ACCOUNTING, ClientTable([msgspec.structs.replace(client(), **says)]))
+    return Engine(ClientTable([msgspec.structs.replace(client(), **says)]))
 
 
 class TestProfiles:
@@ -215,18 +215,10 @@ class TestDrops:
 
 
 class TestStatusServer:
-    @pytest.mark.parametrize(
-        ("port_kind", "code"),
-        [
-            (PortKind.ACCOUNTING, Code.ACCOUNTING_RESPONSE),
-            (PortKind.AUTHENTICATION, Code.ACCESS_ACCEPT),
-        ],
-    )
-    def test_it_is_answered_by_the_code_of_the_port(self, port_kind: PortKind, code: Code) -> None:
-        engine = Engine(port_kind, clients("192.0.2.0/24"))
+    def test_it_is_answered_by_the_code_of_the_port(self, engine: Engine) -> None:
         request = status_server(secret=SECRET, identifier=200)
         ((reply, address),) = receive(engine, request).replies
-        assert (reply[0], reply[1], address) == (code, 200, NAS)
+        assert (reply[0], reply[1], address) == (Code.ACCOUNTING_RESPONSE, 200, NAS)
         sent = AcctPacket(packet=request, secret=SECRET)
         assert sent.VerifyReply(sent.CreateReply(packet=reply), enforce_ma=True)
         assert engine.answers == {"status_server": 1}
@@ -240,16 +232,9 @@ class TestStatusServer:
         assert receive(engine, request, source=("203.0.113.1", 1)).replies == []
 
 
-class TestAuthenticationPort:
-    def test_access_requests_are_not_served_yet(self) -> None:
-        engine = Engine(PortKind.AUTHENTICATION, clients("192.0.2.0/24"))
-        assert receive(engine, sign(b"", code=Code.ACCESS_REQUEST)).replies == []
-        assert engine.drops == {"access_not_served": 1}
-
-    def test_accounting_belongs_to_the_other_port(self) -> None:
-        engine = Engine(PortKind.AUTHENTICATION, clients("192.0.2.0/24"))
-        assert receive(engine, encode()).requests == []
-        assert engine.drops == {"unsupported_code": 1}
+def test_access_requests_belong_to_the_other_port(engine: Engine) -> None:
+    assert receive(engine, sign(b"", code=Code.ACCESS_REQUEST)).replies == []
+    assert engine.drops == {"unsupported_code": 1}
 
 
 KINDS = st.one_of(

@@ -14,7 +14,7 @@ from unittest.mock import patch
 from balances.errors import StoreError
 from billing.settlement.consumer import Settler
 from radius.dynauth import Exchange, Outcome, Verdict
-from radius.engine import Address, Engine, PortKind, Request
+from radius.engine import Address, Engine, Request
 from radius.records import AccountingRecord
 from ratewire.enforcement import enforcer
 from ratewire.enforcement.enforcer import Enforcer
@@ -55,7 +55,7 @@ class Worker:
         answering: Callable[[AccountingRecord], None],
     ) -> None:
         self.name = name
-        self._engine = Engine(PortKind.ACCOUNTING, directory.table)
+        self._engine = Engine(directory.table)
         self._intake = Intake(road, raters, archive, Silent(), clock_ms=clock_ms)
         self._clockwork = clockwork
         self._random = random

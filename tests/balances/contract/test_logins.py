@@ -273,3 +273,30 @@ class TestLimit:
         await world.fund(1000)
         gone = (Occupant(uid_of(SESSION, 3), SESSION),)
         assert (await world.ask(session_limit=1, counted=gone)).status is LoginStatus.GRANTED
+
+
+class TestWrongPasswords:
+    async def test_they_are_counted_until_one_is_right(self, world: World) -> None:
+        assert await world.logins.is_held("n|u") == (False, False)
+        assert [await world.logins.count_failure("n|u", 60_000) for _ in range(3)] == [1, 2, 3]
+        assert await world.logins.count_failure("n|other", 60_000) == 1
+        assert await world.logins.is_held("n|u") == (False, True)
+        await world.logins.forget_failures("n|u")
+        assert await world.logins.is_held("n|u") == (False, False)
+
+    async def test_a_hold_is_for_one_user(self, world: World) -> None:
+        await world.logins.hold("n|u", 60_000)
+        assert await world.logins.is_held("n|u") == (True, False)
+        assert await world.logins.is_held("n|other") == (False, False)
+
+
+async def test_open_sessions_of_an_account(world: World) -> None:
+    await world.fund(1000)
+    await world.fund(1000, "other")
+    assert await world.logins.open_sessions(ALICE, 10) == []
+    await world.book(SESSION)
+    await world.book(SIBLING)
+    await world.book("n|other", account="other")
+    await world.book(SIBLING, open=False)
+    [(key, stored)] = await world.logins.open_sessions(ALICE, 10)
+    assert (key, stored) == (SESSION, await world.session(SESSION))

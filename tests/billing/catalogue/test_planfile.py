@@ -5,6 +5,7 @@ from pathlib import Path
 import pytest
 
 from billing.catalogue.planfile import PlanFileError, parse_plans, read_plans
+from rating.access import Access
 from rating.charge import running_total
 from rating.plan import Plan, Policy
 from rating.quantity import Counters
@@ -189,3 +190,30 @@ def test_the_hourly_sample_costs_sixty_cents_an_hour_by_the_second() -> None:
     assert running_total(tariff, Counters(3600, 10**9, 10**9)) == 600_000
     assert running_total(tariff, Counters(seconds=6)) == 1_000
     assert running_total(tariff, Counters(seconds=1)) == 167
+
+
+def test_a_plan_says_what_a_login_is_given() -> None:
+    text = (
+        '[[plan]]\nname = "fast"\ncurrency = "EUR"\n[[plan.rule]]\ncounter = "seconds"\n'
+        'price = "1"\n[plan.access]\nrate_down_kbps = 50000\nrate_up_kbps = 10000\n'
+        'session_limit = 2\npool = "gold"\n'
+    )
+    [plan] = parse_plans(text, "plans.toml")
+    assert plan.access == Access(50_000, 10_000, session_limit=2, pool="gold")
+
+
+@pytest.mark.parametrize(
+    ("line", "fault"),
+    [
+        ("speed = 5", "access: the key speed is not known"),
+        ("pool = 5", "access: Expected `str`, got `int` - at `$.pool`"),
+        ("session_limit = -1", "access.session_limit is -1, allowed is 0 to 10000"),
+        ("rate_up_kbps = 1", "access.rate_down_kbps and access.rate_up_kbps belong together"),
+        ('garden = "portal"', "access.garden and access.garden_plan belong together"),
+    ],
+)
+def test_what_a_login_cannot_be_given(line: str, fault: str) -> None:
+    text = f'[[plan]]\nname = "x"\ncurrency = "EUR"\n[plan.access]\n{line}\n'
+    with pytest.raises(PlanFileError) as raised:
+        parse_plans(text, "plans.toml")
+    assert fault in str(raised.value)

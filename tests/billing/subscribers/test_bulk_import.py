@@ -17,6 +17,7 @@ from billing.ledger.statement import balance, statement
 from billing.sealing.keyring import Keyring
 from billing.subscribers import bulk_import, register
 from billing.subscribers.bulk_import import Imported, ImportRefused, import_csv, import_file
+from billing.subscribers.login import NO_BOUNDS, LoginTerms, PasswordKind, encode_login
 from billing.subscribers.subscriber import password_purpose
 
 HEADER = "username,account,plan,currency,topup,password\n"
@@ -86,7 +87,9 @@ async def test_accounts_subscribers_and_topups_come_in(
     assert await posted(conn, "a") == [
         OpenAccount("a", 1, "EUR"),
         Post("a", 2, 12_500_000),
-        PutSubscriber("a", 3, "u1", "metered"),
+        PutSubscriber(
+            "a", 3, "u1", "metered", encode_login(LoginTerms(PasswordKind.CLEAR, sealed, NO_BOUNDS))
+        ),
         Post("a", 4, 1),
         PutSubscriber("a", 5, "u3", "metered"),
     ]

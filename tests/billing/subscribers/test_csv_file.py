@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 
 from billing.subscribers import csv_file
 from billing.subscribers.csv_file import MAX_FAULTS, Fault, Faults, Row, read_rows
+from billing.subscribers.login import Bounds, PasswordKind, WhenFull
 from billing.subscribers.subscriber import MAX_USERNAME_OCTETS
 from rating.money import format_micros
 
@@ -47,6 +48,36 @@ def test_columns_may_be_in_any_order_and_have_a_password() -> None:
         Row(2, "u", "a", "p", "EUR", 1_000_000, "pw"),
         Row(3, "v", "a", "p", "EUR", 1_000_000, None),
     ]
+
+
+def test_columns_for_logins() -> None:
+    rows, faults = read(
+        "username,account,plan,currency,topup,password,password_kind,session_limit,when_full,"
+        "calling_station,nas,framed_pool,framed_ip\n"
+        "u,a,p,EUR,1,pw,nt,2,replace,00-53-00-AA-BB-CC,pop1,gold,198.51.100.7\n"
+        "v,a,p,EUR,1,,,,,,,,\n"
+    )
+    assert faults == []
+    bounds = Bounds(2, WhenFull.REPLACE, "00-53-00-AA-BB-CC", "pop1", "gold", "198.51.100.7")
+    assert rows == [
+        Row(2, "u", "a", "p", "EUR", 1_000_000, "pw", PasswordKind.NT, bounds),
+        Row(3, "v", "a", "p", "EUR", 1_000_000, None),
+    ]
+
+
+@pytest.mark.parametrize(
+    ("column", "value", "fault"),
+    [
+        ("password_kind", "md5", "'md5'; allowed are clear, nt, argon2id"),
+        ("session_limit", "0", "0; allowed are 1 to 10000, or none"),
+        ("session_limit", "two", "'two'; allowed are 1 to 10000"),
+        ("when_full", "wait", "'wait'; allowed are refuse, replace"),
+        ("framed_ip", "198.51.100", "'198.51.100'; allowed is an IPv4 address"),
+    ],
+)
+def test_faults_of_columns_for_logins(column: str, value: str, fault: str) -> None:
+    text = f"{HEADER.strip()},{column}\nu,a,p,EUR,1,{value}\n"
+    assert faults_of(text) == [f"line 2, {column}: {fault}"]
 
 
 @pytest.mark.parametrize(

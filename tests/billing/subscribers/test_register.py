@@ -12,6 +12,7 @@ from billing.database import Connection, Pool
 from billing.errors import Conflict, InvalidInput, NotFound
 from billing.sealing.keyring import Keyring
 from billing.subscribers import register
+from billing.subscribers.login import Bounds, PasswordKind, WhenFull, decode_login
 from billing.subscribers.subscriber import SubscriberEntry, password_purpose
 
 
@@ -150,3 +151,41 @@ async def test_many_who_add_and_remove_at_once_neither_block_nor_lose_anything(
                 case _:
                     raise AssertionError(movement)
         assert {entry.username for entry in await register.list_of(conn, "alice")} == known
+
+
+async def test_the_password_and_the_bounds_can_be_changed(
+    conn: Connection, keyring: Keyring, now: datetime
+) -> None:
+    await add(conn, keyring, now)
+    bounds = Bounds(1, WhenFull.REPLACE, "00-53-00-AA-BB-CC", "pop1", "gold", "198.51.100.7")
+    changed = await register.change_login(
+        conn,
+        keyring,
+        "alice@isp",
+        password=b"open sesame",
+        kind=PasswordKind.NT,
+        bounds=bounds,
+        now=now,
+    )
+    assert (changed.has_password, changed.password_kind) == (True, "nt")
+    assert (changed.session_limit, changed.when_full, changed.framed_ip) == (
+        *(1, "replace", "198.51.100.7"),
+    )
+    put = (await posted(conn, "alice"))[-1]
+    assert isinstance(put, PutSubscriber)
+    terms = decode_login(put.login)
+    assert (terms.password_kind, terms.bounds) == (PasswordKind.NT, bounds)
+    kept = await register.change_login(conn, keyring, "alice@isp", now=now)
+    assert kept == changed, "what is not given is left"
+
+
+async def test_a_login_that_is_not_there_cannot_be_changed(
+    conn: Connection, keyring: Keyring, now: datetime
+) -> None:
+    with pytest.raises(NotFound):
+        await register.change_login(conn, keyring, "nobody", now=now)
+    await add(conn, keyring, now)
+    with pytest.raises(InvalidInput, match="session_limit"):
+        await register.change_login(
+            conn, keyring, "alice@isp", bounds=Bounds(session_limit=0), now=now
+        )

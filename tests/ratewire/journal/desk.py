@@ -8,7 +8,7 @@ from balances.errors import StoreError
 from balances.messages import CommitResult, Lookup, Outcome, Snapshot, Status, Step
 from balances.port import BalanceStore
 from radius.clients import Client, ClientTable, network
-from radius.engine import Engine, PortKind, Request
+from radius.engine import Engine, Request
 from radius.requests import accounting_request
 from ratewire.journal.keeper import Keeper
 from ratewire.journal.slots import Slot, claim
@@ -99,7 +99,7 @@ class Desk:
             grace_seconds=grace_seconds,
             batch=batch,
         )
-        self._engine = Engine(PortKind.ACCOUNTING, ClientTable([_client]))
+        self._engine = Engine(ClientTable([_client]))
         self._identifier = 0
         self.stop = asyncio.Event()
 

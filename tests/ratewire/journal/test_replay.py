@@ -7,7 +7,7 @@ import pytest
 
 from balances.errors import StoreUnavailable
 from radius.clients import Client, ClientTable, network
-from radius.engine import Engine, PortKind
+from radius.engine import Engine
 from radius.packet import Fault
 from radius.records import AccountingRecord
 from radius.requests import accounting_request
@@ -50,7 +50,7 @@ def test_the_record_is_the_one_that_arrived(host: str, swap_octets: bool, octet_
     }
     datagram = accounting_request(attributes, secret=SECRET, identifier=7) + b"padding"
     arrived_ms = 1_700_000_000_123
-    engine = Engine(PortKind.ACCOUNTING, ClientTable([client]))
+    engine = Engine(ClientTable([client]))
     [request] = engine.receive([(datagram, (host, 1646))], arrived_ms).requests
     assert request.record.event_time == 1_700_000_000 - 40
     assert request.octets == datagram.removesuffix(b"padding")

@@ -6,7 +6,6 @@ import pytest
 
 from balances import entries
 from balances.entries import Anomaly, Closed, Entry, Opened, Reopened, Used
-from balances.messages import Subscriber
 from radius.records import AccountingRecord, AcctStatus
 from ratewire.pipeline.progress import (
     Progress,
@@ -33,7 +32,7 @@ def opened(first: AccountingRecord) -> Progress:
         account=account(),
         plan=METERED,
         stored=None,
-        state=new_state(first, Subscriber("acme", "metered"), METERED, rated.meter, rated.pace),
+        state=new_state(first, METERED, rated.meter, rated.pace),
     )
     progress.open_with(first, rated, NOW_MS)
     return progress
