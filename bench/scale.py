@@ -28,10 +28,10 @@ from bench.main_job import (
     conserve,
     drive,
     environment,
-    set_up,
     shape,
     wait_settled,
 )
+from bench.population import populate
 from config.load import load
 from config.settings import Settings
 from ratewire import logs
@@ -79,21 +79,24 @@ class Case:
         """Open all sessions, then measure with one listener and with two."""
         _tell(f"{self._sessions} sessions: setting up")
         async with connected(self._settings) as system:
-            await set_up(system, self._sessions)
+            await populate(system, self._sessions)
             before = await store_memory(system)
         opened, after = await self._open()
         runs: list[dict[str, Any]] = []
-        reported = 0
+        sent = opened | {"reported": 0}
         for workers in (1, 2):
-            run = await self._measure(workers, opened["started"], reported)
-            reported = run.pop("reported")
+            sent, run = await self._measure(workers, sent)
             runs.append(run)
+        _tell(f"{self._sessions} sessions: comparing the books")
+        async with connected(self._settings) as system:
+            books = await conserve(system, sent)
         return {
             "sessions": self._sessions,
             "opened_per_second": opened["opened_per_second"],
             "octets_per_session": octets_per_session(before, after, self._sessions),
             "store_memory": after,
             "runs": runs,
+            "conservation": books,
         }
 
     async def _open(self) -> tuple[dict[str, Any], dict[str, int]]:
@@ -109,8 +112,13 @@ class Case:
         finally:
             serving.stop()
 
-    async def _measure(self, workers: int, started: int, reported: int) -> dict[str, Any]:
-        """Start it with so many listeners, and measure; `reported` were made so far."""
+    async def _measure(
+        self, workers: int, before: Mapping[str, Any]
+    ) -> tuple[dict[str, Any], dict[str, Any]]:
+        """Start it with so many listeners, and measure, going on from where `before` has ended.
+
+        Return what the load says of both together, and the figures.
+        """
         _tell(f"{self._sessions} sessions: measuring, listeners: {workers}")
         serving, ready_s = self._start(workers)
         try:
@@ -121,20 +129,18 @@ class Case:
                     drive,
                     self._env,
                     sessions=self._sessions,
-                    started=started,
-                    reported=reported,
+                    started=before["started"],
+                    reported=before["reported"],
                     **shape(self._arguments),
                 )
                 lag = await wait_settled(system)
                 sampler.stop.set()
                 await sampling
-                return {
+                return sent, {
                     "workers": workers,
                     "seconds_to_ready": round(ready_s, 2),
                     **sampler.phases(sent),
                     "seconds_to_settle_the_rest": round(lag, 2),
-                    "reported": sent["reported"],
-                    "conservation": await conserve(system, sent),
                 }
         finally:
             serving.stop()
