@@ -168,6 +168,10 @@ class Books:
 
         self._with_connection(work)
 
+    def at_desk(self, work: Callable[[System, Connection], Awaitable[Result]]) -> Result:
+        """What staff do, or look up, with the functions behind the HTTP API."""
+        return self._with_connection(work)
+
     # Looking -----------------------------------------------------------------------------------
 
     def balance(self, account: str) -> Money:
