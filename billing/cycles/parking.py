@@ -38,6 +38,14 @@ async def release(conn: Connection, account: str, *, note: str, actor: str, now:
         await note_change(conn, account, today, today, now)
 
 
+async def release_all(conn: Connection, *, note: str, actor: str, now: datetime) -> int:
+    """Let all parked accounts be billed again: the next run does. Returns how many those were.
+
+    For a cause that they shared, such as a tax rate that was missing.
+    """
+    return len(await conn.fetch(SQL["release_all"], now, actor, note))
+
+
 async def list_(conn: Connection, *, after: str = "", limit: int = 1000) -> list[Parked]:
     """Return the first `limit` parked accounts after one, by name."""
     return [Parked(*row) for row in await conn.fetch(SQL["parked"], after, limit)]

@@ -14,10 +14,11 @@ import msgspec
 from billing.coupons.discount import LineKind
 from billing.cycles.calendar import Calendar, Change, Cycle, Part, Period, Unit
 from billing.cycles.proration import DayCount
+from billing.errors import Conflict
 from billing.offers.offer import Offer, RecurringCharge, Timing
 
 
-class Contradiction(Exception):
+class Contradiction(Conflict):
     """A history that cannot be billed; the message says which and why. The account is parked."""
 
 

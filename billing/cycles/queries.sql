@@ -210,6 +210,12 @@ UPDATE account_parkings SET released_at = $2, released_by = $3, note = $4
 WHERE account_id = $1 AND released_at IS NULL
 RETURNING parking_id
 
+-- name: release_all
+-- All parked accounts are billed again, from $1 on, by $2, with a note $3.
+UPDATE account_parkings SET released_at = $1, released_by = $2, note = $3
+WHERE released_at IS NULL
+RETURNING account_id
+
 -- name: parked
 -- The first $2 parked accounts after account $1.
 SELECT account_id, reason, run_id, parked_at FROM account_parkings
@@ -228,6 +234,16 @@ SELECT account.account_id, account.currency, account.payment_mode, account.statu
 FROM customer_billing_accounts AS account JOIN billing_schedules AS schedule USING (account_id)
 WHERE account.account_id = $1
 
+-- name: is_due
+-- Whether an account is due at $1, or a run of all accounts has not ended.
+SELECT EXISTS (
+    SELECT FROM billing_schedules AS schedule
+    WHERE next_bill_at <= $1 AND NOT EXISTS (
+        SELECT FROM account_parkings AS parked
+        WHERE parked.account_id = schedule.account_id AND released_at IS NULL
+    )
+) OR EXISTS (SELECT FROM billing_runs WHERE ended_at IS NULL AND account_id IS NULL)
+
 -- name: hold_runs
 -- Keep others from beginning a run until this transaction ends.
 SELECT pg_advisory_xact_lock(hashtextextended('ratewire.billing_runs', 0))
@@ -237,3 +253,42 @@ SELECT pg_advisory_xact_lock(hashtextextended('ratewire.billing_runs', 0))
 INSERT INTO billing_run_outcomes
     (run_id, account_id, bill_on, outcome, currency, items, amount_micros, detail)
 VALUES ($1, $2, $3, 'parked', $4, 0, 0, $5)
+
+-- name: add_review
+-- The draft $1 of run $2 is finalized at $3, or (NULL) once it is approved.
+INSERT INTO draft_reviews (invoice_id, run_id, finalize_at) VALUES ($1, $2, $3)
+
+-- name: reviewed
+-- The first $3 drafts after $2 whose review has ended at $1.
+SELECT invoice_id FROM draft_reviews
+WHERE finalize_at <= $1 AND invoice_id > $2
+ORDER BY invoice_id
+LIMIT $3
+FOR UPDATE SKIP LOCKED
+
+-- name: drop_reviews
+-- The drafts $1 are finalized.
+DELETE FROM draft_reviews WHERE invoice_id = ANY($1::bigint[])
+
+-- name: note_refusals
+-- The drafts $1 cannot be finalized, for the reasons $2 (by position); it is tried again.
+UPDATE draft_reviews AS review SET refusal = refused.reason
+FROM unnest($1::bigint[], $2::text[]) AS refused (invoice_id, reason)
+WHERE review.invoice_id = refused.invoice_id
+
+-- name: approve
+-- The drafts of run $1 are finalized now, at $2, as $3 has approved.
+WITH run AS (
+    UPDATE billing_runs SET approved_at = coalesce(approved_at, $2),
+        approved_by = coalesce(approved_by, $3)
+    WHERE run_id = $1
+    RETURNING run_id
+)
+UPDATE draft_reviews SET finalize_at = $2 WHERE run_id IN (SELECT run_id FROM run)
+
+-- name: waiting_drafts
+-- The first $3 drafts after $2 that wait for their review, of run $1 or of all (NULL).
+SELECT invoice_id, run_id, finalize_at, refusal FROM draft_reviews
+WHERE ($1::bigint IS NULL OR run_id = $1) AND invoice_id > $2
+ORDER BY invoice_id
+LIMIT $3

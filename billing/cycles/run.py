@@ -17,16 +17,21 @@ from billing.cycles import parking
 from billing.cycles.bill import Bill, bill
 from billing.cycles.booking import Made, book
 from billing.cycles.calendar import local_day
+from billing.cycles.drafting import draft, finalize_reviewed
 from billing.cycles.loading import Held, OfferCache, held, hold_due, load_accounts
 from billing.cycles.proposal import Contradiction
 from billing.database import Connection, Pool, refused
-from billing.errors import NotFound
+from billing.entities import register as entities
+from billing.entities.entity import MAIN
+from billing.errors import BillingError, NotFound
 from billing.partitions.ensure import ensure
 from billing.statements import load
 
 SQL = load(__package__, "queries.sql")
 
 _log = structlog.get_logger(__name__)
+
+ACTOR: Final = "billing"
 
 #: Accounts that are billed in one transaction.
 CHUNK: Final = 200
@@ -81,10 +86,11 @@ async def run(
 ) -> RunView:
     """Bill all accounts that are due at `at`; go on with a run that has not ended, if there is one.
 
-    Can be killed anywhere and begun again. Raises what `billing.database.unavailable` knows; what
-    was billed until then stays so.
+    Can be killed anywhere and begun again. Raises NotFound if there is no legal entity that could
+    issue invoices, and what `billing.database.unavailable` knows; what was billed stays so.
     """
     async with pool.acquire() as conn:
+        await entities.get_many(conn, [MAIN])  # without a seller nothing can be billed
         number, until, due = await _begin(conn, at, actor, now)
         await ensure(conn, now, 1)
         cache: OfferCache = {}
@@ -102,6 +108,11 @@ async def run(
                 last = ""
         await conn.execute(SQL["end_run"], number, now)
         return await view(conn, number)
+
+
+async def is_due(conn: Connection, at: datetime) -> bool:
+    """Return whether a run at `at` would have something to do."""
+    return await conn.fetchval(SQL["is_due"], at)
 
 
 async def run_account(conn: Connection, account: str, *, actor: str, now: datetime) -> RunView:
@@ -201,6 +212,8 @@ async def _bill_chunk(
             taken = await hold_due(conn, at, after, CHUNK)
             await _bill(conn, number, taken, cache, now)
             return [each.account for each in taken]
+    except BillingError:
+        pass
     except asyncpg.PostgresError as error:
         if not refused(error):
             raise
@@ -226,6 +239,8 @@ async def _bill_alone(
         try:
             async with conn.transaction():
                 await _bill(conn, number, taken, cache, now)
+        except BillingError as error:
+            await _park(conn, number, taken[0], str(error), now)
         except asyncpg.PostgresError as error:
             if not refused(error):
                 raise
@@ -242,12 +257,21 @@ async def _bill(
     made: list[Made] = []
     for loaded in await load_accounts(conn, taken, cache):
         try:
-            made.append(Made(loaded.held, bill(loaded.account)))
+            made_out = bill(loaded.account)
         except Contradiction as error:
             await _park(conn, number, loaded.held, str(error), now)
+            continue
+        made.append(await draft(conn, number, loaded.held, made_out, actor=ACTOR, now=now))
     if made:
         await book(conn, number, made, now)
         await _note(conn, number, made)
+        at_once = [each.invoice for each in made if each.invoice and _is_final(each.held)]
+        await finalize_reviewed(conn, at_once, ACTOR, now)
+
+
+def _is_final(held_: Held) -> bool:
+    """Whether a draft of the account is finalized at once."""
+    return not held_.needs_approval and held_.review_days == 0
 
 
 async def _park(conn: Connection, number: int, each: Held, reason: str, now: datetime) -> None:

@@ -23,6 +23,7 @@ class Kind(enum.StrEnum):
     VOID = "void"
     WRITE_OFF = "write_off"
     CREDIT_NOTE = "credit_note"
+    FEE = "fee"
 
 
 class Posting(msgspec.Struct, frozen=True):

@@ -36,6 +36,9 @@ class Job(enum.StrEnum):
     """What can be enqueued."""
 
     PARTITIONS = "partitions"
+    BILLING = "billing"
+    DUNNING = "dunning"
+    DEBT = "debt"
 
 
 async def enqueue(

@@ -7,7 +7,7 @@ and does not finish, because it died, another takes again after HEARTBEAT_SECOND
 import asyncio
 import contextlib
 import functools
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from datetime import datetime, timedelta
 from typing import Final
 
@@ -21,12 +21,17 @@ from pgqueuer.executors import DatabaseRetryEntrypointExecutor
 
 from billing.database import Pool, unavailable
 from billing.partitions.ensure import ensure
+from billing.upkeep.billing_jobs import bill_what_is_due, dun_all, look_at_debt
 from billing.upkeep.jobs import SETTINGS, Job, enqueue, queries
 
 _log = structlog.get_logger(__name__)
 
 #: Every day at 03:20 UTC. A time that passed while no scheduler ran is made up for at the start.
 DAILY: Final = "20 3 * * *"
+
+#: Local days begin on quarters of an hour of UTC, wherever it is.
+BILLING: Final = "*/5 * * * *"
+DUNNING: Final = "*/15 * * * *"
 
 MONTHS_AHEAD: Final = 3
 
@@ -102,19 +107,40 @@ class Scheduler:
             max_delay=timedelta(seconds=LAST_RETRY_SECONDS),
         )
 
-        async def daily(_schedule: Schedule) -> None:
-            # A schedule that fails waits for its next time, a job is tried again: so the schedule
-            # does no more than to enqueue.
-            async with self._pool.acquire() as conn:
-                await enqueue(conn, Job.PARTITIONS, key=Job.PARTITIONS)
+        def enqueuing(job: Job) -> Callable[[Schedule], Awaitable[None]]:
+            async def enqueue_it(_schedule: Schedule) -> None:
+                # A schedule that fails waits for its next time, a job is tried again: so the
+                # schedule does no more than to enqueue.
+                async with self._pool.acquire() as conn:
+                    await enqueue(conn, job, key=job)
+
+            return enqueue_it
 
         async def partitions(_job: QueuedJob) -> None:
             async with self._pool.acquire() as conn:
                 made = await ensure(conn, self._clock(), MONTHS_AHEAD)
             _log.info("partitions are ahead", made=made)
 
-        manager.schedule("daily", DAILY)(daily)
-        manager.entrypoint(Job.PARTITIONS, executor_factory=retrying, on_failure="hold")(partitions)
+        async def billing(_job: QueuedJob) -> None:
+            await bill_what_is_due(self._pool, self._clock())
+
+        async def dunning(_job: QueuedJob) -> None:
+            await dun_all(self._pool, self._clock())
+
+        async def debt(job: QueuedJob) -> None:
+            assert job.payload is not None
+            await look_at_debt(self._pool, job.payload.decode(), self._clock())
+
+        manager.schedule("daily", DAILY)(enqueuing(Job.PARTITIONS))
+        manager.schedule("billing", BILLING)(enqueuing(Job.BILLING))
+        manager.schedule("dunning", DUNNING)(enqueuing(Job.DUNNING))
+        for job, work in (
+            (Job.PARTITIONS, partitions),
+            (Job.BILLING, billing),
+            (Job.DUNNING, dunning),
+            (Job.DEBT, debt),
+        ):
+            manager.entrypoint(job, executor_factory=retrying, on_failure="hold")(work)
 
 
 def _ignore(_notice: str | bytes | bytearray) -> None:

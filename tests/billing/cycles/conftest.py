@@ -14,6 +14,7 @@ from billing.offers import register as offers
 from billing.offers.offer import Offer, OneOffCharge, RecurringCharge, Timing
 from billing.services import register as services
 from tests.billing.conftest import NOW
+from tests.billing.invoices.making import open_business
 
 #: On the first of a month, when the accounts of these tests begin.
 BEGIN = datetime.fromisoformat("2026-03-01T08:00:00+00:00")
@@ -46,6 +47,7 @@ async def world(conn: Connection) -> Connection:
     """A database with offers."""
     await conn.execute("SELECT ensure_partitions($1, 14)", NOW)
     await offers.load_offers(conn, [SMALL, LARGE, AT_LEAST], BEGIN)
+    await open_business(conn)
     return conn
 
 
