@@ -160,6 +160,7 @@ SET series = taken.series, series_year = taken.year, series_number = before + pl
         || $9::text,
     issued_on = last_on, due_on = last_on + payment_days, finalized_at = $10::timestamptz,
     changed_at = $10::timestamptz, paid_micros = paid.micros,
+    applied_micros = CASE WHEN kind = 'invoice' THEN paid.micros ELSE 0 END,
     status = CASE WHEN total_micros = paid.micros THEN 'paid' ELSE 'open' END,
     paid_at = CASE WHEN total_micros = paid.micros THEN $10::timestamptz END
 FROM taken, unnest($4::bigint[], $5::bigint[]) WITH ORDINALITY AS paid (id, micros, place)

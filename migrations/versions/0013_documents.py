@@ -1,0 +1,12 @@
+"""Documents as files, and the messages that bring them."""
+
+from migrations.steps import refuse, run_sql
+
+revision = "0013"
+down_revision = "0012"
+downgrade = refuse
+
+
+def upgrade() -> None:
+    """Create the tables."""
+    run_sql(__file__)
