@@ -45,6 +45,10 @@ from rating.quantity import Counters
 
 SECRET = "bench-secret"
 PLANS = Path(__file__).parent.parent / "config" / "samples" / "plans.toml"
+
+#: To compare the books of a million sessions.
+BOOKS_S = 600.0
+
 _TICKS = os.sysconf("SC_CLK_TCK")
 
 
@@ -235,6 +239,7 @@ async def wait_settled(system: System) -> float:
 async def conserve(system: System, sent: Mapping[str, Any]) -> dict[str, Any]:
     """Compare what was acknowledged with what is in the books; raise if a unit is missing."""
     async with (await system.pool()).acquire() as conn:
+        await conn.execute(f"SET statement_timeout = '{BOOKS_S:.0f}s'")
         total = (await report(conn)).total
         charged = await conn.fetchval(
             "SELECT coalesce(sum(amount_micros), 0) FROM ledger_postings WHERE ledger = 30"
@@ -242,7 +247,8 @@ async def conserve(system: System, sent: Mapping[str, Any]) -> dict[str, Any]:
         one = await conn.fetch(
             "SELECT DISTINCT ON (session_uid) used_seconds, used_octets_in, used_octets_out,"
             " total_micros FROM usage_records ORDER BY session_uid, settled_at DESC,"
-            " charge_sequence DESC"
+            " charge_sequence DESC",
+            timeout=BOOKS_S,
         )
     found = {"octets_in": total.octets_in, "octets_out": total.octets_out}
     expected = {name: sent[name] for name in found}
@@ -256,7 +262,9 @@ async def conserve(system: System, sent: Mapping[str, Any]) -> dict[str, Any]:
         for row in one
     )
     assert price == -int(charged) == total.charged_micros, (price, charged, total.charged_micros)
-    books = await reconcile(await system.pool(), system.stream, system.stream)
+    books = await reconcile(
+        await system.pool(), system.stream, system.stream, limit_seconds=BOOKS_S
+    )
     assert books.exact, books
     return {"exact": True, "charged_micros": price, "drift_micros": books.drift_micros, **found}
 
