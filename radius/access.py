@@ -69,9 +69,12 @@ class Answer(msgspec.Struct, frozen=True):
 
 
 def decode_login(
-    parsed: Packet, client: Client, source_host: str, arrived_ms: int
+    parsed: Packet, client: Client, source_host: str, arrived_ms: int, *, revealed: bool = False
 ) -> Login | Fault:
-    """The login that an Access-Request holds. The packet's signature must have been looked at."""
+    """The login that an Access-Request holds. The packet's signature must have been looked at.
+
+    `revealed` tells that User-Password is the password itself, since a proxy has undone its hiding.
+    """
     user_name = parsed.get(attr.USER_NAME)
     if not user_name:
         return refusal("User-Name", "missing", "none in the packet, or empty", "one")
@@ -81,7 +84,7 @@ def decode_login(
     return Login(
         text(user_name),
         user_name,
-        _proof(parsed, client.secret),
+        _proof(parsed, None if revealed else client.secret),
         service_type is not None and int.from_bytes(service_type) == _CALL_CHECK,
         client.name,
         f"{client.name}/{nas_of(parsed) or source_host}",
@@ -92,7 +95,7 @@ def decode_login(
     )
 
 
-def _proof(parsed: Packet, secret: bytes) -> Proof | Unproven:
+def _proof(parsed: Packet, secret: bytes | None) -> Proof | Unproven:
     if attr.EAP_MESSAGE in parsed.offsets:
         return Unproven.EAP
     specific = parsed.values(attr.VENDOR_SPECIFIC)
@@ -112,6 +115,8 @@ def _proof(parsed: Packet, secret: bytes) -> Proof | Unproven:
     hidden = parsed.get(attr.USER_PASSWORD)
     if hidden is None:
         return Unproven.NOTHING
+    if secret is None:
+        return Pap(hidden)
     password = reveal(hidden, secret, parsed.authenticator)
     return Unproven.UNREADABLE if password is None else Pap(password)
 

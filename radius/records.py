@@ -118,9 +118,9 @@ def identity(record: AccountingRecord) -> SessionIdentity:
         user_name_raw=raw.get(attr.USER_NAME),
         session_id_raw=raw.get(attr.ACCT_SESSION_ID) or b"",
         nas_identifier=raw.get(attr.NAS_IDENTIFIER),
-        nas_ip=_ipv4(raw.get(attr.NAS_IP_ADDRESS)),
-        nas_ipv6=_ipv6(raw.get(attr.NAS_IPV6_ADDRESS)),
-        framed_ip=_ipv4(raw.get(attr.FRAMED_IP_ADDRESS)),
+        nas_ip=ipv4_text(raw.get(attr.NAS_IP_ADDRESS)),
+        nas_ipv6=ipv6_text(raw.get(attr.NAS_IPV6_ADDRESS)),
+        framed_ip=ipv4_text(raw.get(attr.FRAMED_IP_ADDRESS)),
         framed_ipv6_prefix=_ipv6_prefix(raw.get(attr.FRAMED_IPV6_PREFIX)),
         calling_station=_optional_text(raw.get(attr.CALLING_STATION_ID)),
         called_station=_optional_text(raw.get(attr.CALLED_STATION_ID)),
@@ -140,11 +140,13 @@ def _integer(value: bytes | None) -> int | None:
     return None if value is None else int.from_bytes(value)
 
 
-def _ipv4(value: bytes | None) -> str | None:
+def ipv4_text(value: bytes | None) -> str | None:
+    """The text of an IPv4 address's octets."""
     return None if value is None else str(IPv4Address(value))
 
 
-def _ipv6(value: bytes | None) -> str | None:
+def ipv6_text(value: bytes | None) -> str | None:
+    """The text of an IPv6 address's octets."""
     return None if value is None else str(IPv6Address(value))
 
 

@@ -57,6 +57,20 @@ class Credentials:
         """Let the threads end."""
         self._pool.shutdown(wait=False, cancel_futures=True)
 
+    def kept(self, user_name: str, terms: LoginTerms) -> tuple[PasswordKind, bytes] | None:
+        """Return the password or its NT hash, for who proves it by EAP, CHAP or MS-CHAPv2.
+
+        None where neither is kept, or it cannot be read.
+        """
+        if terms.password_sealed is None or terms.password_kind is PasswordKind.ARGON2ID:
+            return None
+        try:
+            kept = self._keyring.unseal(terms.password_sealed, password_purpose(user_name))
+        except UnsealError as error:
+            _log.error("a password cannot be read", user=user_name, error=str(error))
+            return None
+        return terms.password_kind, kept
+
     async def check(self, login: Login, terms: LoginTerms) -> Proven | Unprovable:
         """Return whether a login is that of the subscriber whose terms these are."""
         if terms.password_sealed is None:

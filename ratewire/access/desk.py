@@ -26,13 +26,13 @@ from balances.messages import (
     Login as StoreLogin,
 )
 from balances.port import BalanceStore, JobQueue, Logins
-from billing.subscribers.login import LoginTerms, WhenFull, decode_login
+from billing.subscribers.login import LoginTerms, PasswordKind, WhenFull, decode_login
 from radius.access import Answer, Login
 from radius.access_engine import AccessRequest
-from radius.passwords import MsChap2Success
+from radius.passwords import MsChap2Success, Pap
 from radius.profiles import Profile
 from ratewire.access import answer
-from ratewire.access.credentials import Credentials, Unprovable
+from ratewire.access.credentials import Credentials, Proven, Unprovable
 from ratewire.access.decision import (
     Promise,
     Refusal,
@@ -119,10 +119,13 @@ class Desk:
                 await asyncio.sleep(self._reject_delay_s)
         return answered
 
-    async def answer(self, login: Login, profile: Profile) -> Answer:
-        """Return the answer to a login. Raises StoreError."""
+    async def answer(self, login: Login, profile: Profile, *, proven: bool = False) -> Answer:
+        """Return the answer to a login, which somebody else may have `proven`.
+
+        Raises StoreError.
+        """
         for _ in range(MAX_ATTEMPTS):
-            known = await self._identify(login)
+            known = await self._identify(login, proven=proven)
             if isinstance(known, Refusal):
                 return self._refuse(login, known)
             given = await self._decide(known, profile)
@@ -131,16 +134,29 @@ class Desk:
             self._observer.count("logins_stale")
         return self._refuse(login, Refusal.NO_PLAN)
 
+    async def vouch(self, login: Login) -> tuple[PasswordKind, bytes] | bool:
+        """Return whether a login proves who it is, or, for who else is to find out, what is kept.
+
+        That is the password or its NT hash, for any proof that is not the password itself: EAP,
+        CHAP, MS-CHAP. Nothing is reserved. Raises StoreError.
+        """
+        if not isinstance(login.proof, Pap):
+            [found] = (await self._store.read([_lookup(login)])).found
+            if found.subscriber is None:
+                return False
+            terms = decode_login(found.subscriber.login)
+            if terms.password_sealed is not None:
+                return self._credentials.kept(login.user_name, terms) or False
+        return not isinstance(await self._identify(login, proven=False), Refusal)
+
     # Who it is
 
-    async def _identify(self, login: Login) -> _Known | Refusal:
+    async def _identify(self, login: Login, *, proven: bool) -> _Known | Refusal:
         who = guessed(login.user_name, login.client)
         held, has_failed = await self._logins.is_held(who)
         if held:
             return Refusal.HELD
-        key = session_key(login.nas, login.session_id)
-        lookup = Lookup(key, login.nas, login.user_name, always=True)
-        snapshot = await self._store.read([lookup])
+        snapshot = await self._store.read([_lookup(login)])
         [found] = snapshot.found
         subscriber, account = found.subscriber, found.subscriber_account
         if subscriber is None or account is None:
@@ -150,7 +166,7 @@ class Desk:
         except msgspec.MsgspecError as error:
             _log.error("a login is not understood", user=login.user_name, error=str(error))
             return Refusal.NO_PLAN
-        proof = await self._credentials.check(login, terms)
+        proof = Proven() if proven else await self._credentials.check(login, terms)
         if isinstance(proof, Unprovable):
             self._observer.count(f"logins_{proof.reason}")
             if proof.wrong:
@@ -258,6 +274,11 @@ class Desk:
     def _refuse(self, login: Login, refusal: Refusal) -> Answer:
         self._observer.count(f"logins_refused_{refusal}")
         return answer.refused(login, refusal)
+
+
+def _lookup(login: Login) -> Lookup:
+    key = session_key(login.nas, login.session_id)
+    return Lookup(key, login.nas, login.user_name, always=True)
 
 
 def _user_of(stored: StoredSession) -> str | None:
