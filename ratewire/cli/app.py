@@ -17,6 +17,7 @@ MODULES = {
     "cycles": ("cycle",),
     "dunning": ("dunning", "suspend", "resume", "payment-plan"),
     "money": ("topup", "balance", "ledger", "reconcile", "rebuild-balances"),
+    "payments": ("payment", "voucher", "statement"),
     "safekeeping": ("backup", "restore"),
     "enforcement": ("sessions", "session", "jobs"),
     "reports": ("usage", "unrated"),

@@ -69,6 +69,16 @@ def test_what_a_command_changes_is_told_as_documented(configured: Configured) ->
     words = ("alice", "--account", "acme", "--plan", "metered")
     check(ratewire.json("subscriber", "add", *words), "subscriber")
     check(ratewire.json("topup", "acme", "1.00", "--key", "receipt 1"), "topup")
+    paid = ratewire.json("payment", "receive", "acme", "2.00")
+    check(paid, "payment receive")
+    words = (str(paid["payment_id"]), "--reason", "moved")
+    check(ratewire.json("payment", "refund", *words), "payment refund")
+    made = ratewire.json("voucher", "create", "1.00", "1", "--currency", "EUR")
+    check(made, "voucher create")
+    code = made["codes"][0].encode()
+    check(ratewire.json("voucher", "redeem", "acme", "-", stdin=code), "voucher redeem")
+    words = ("acme", "--from", "2020-01-01", "--until", "2100-01-01")
+    check(ratewire.json("statement", *words), "statement")
     words = ("pop1", "--source", "192.0.2.0/24", "--secret", "-")
     check(ratewire.json("nas", "add", *words, stdin=b"secret"), "nas")
     [entry] = ratewire.json("nas", "list")
@@ -99,6 +109,7 @@ def test_every_table_of_the_document_is_tested() -> None:
     tested = {
         *("check", "ledger", "balance", "sessions", "jobs", "unrated", "usage", "token create"),
         *("plan", "account create", "subscriber", "topup", "nas", "import subscribers"),
+        *("payment receive", "payment refund", "voucher create", "voucher redeem", "statement"),
         *("rebuild-balances", "backup", "restore", "reconcile", "migrate", "session disconnect"),
         "simulate",  # in test_showing.py
     }
