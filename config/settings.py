@@ -212,6 +212,27 @@ class JournalSettings(Struct, frozen=True):
     max_mb: Annotated[int, Meta(ge=1, le=1_048_576, description="mebioctets, 1 to 1048576")] = 512
 
 
+class MailSettings(Struct, frozen=True):
+    """How messages to customers are sent. `host` None: they wait."""
+
+    host: Annotated[
+        str | None, Meta(description="a host name or address; empty to send nothing")
+    ] = None
+    port: Port = 587
+    security: Annotated[
+        Literal["tls", "starttls", "none"], Meta(description="tls, starttls or none")
+    ] = "starttls"
+    user: Annotated[str | None, Meta(description="a user name; empty to log in nowhere")] = None
+    password_file: Annotated[
+        str | None, Meta(description="the path of a file; empty for no password")
+    ] = None
+    sender: Annotated[str, Meta(min_length=3, description="an e-mail address")] = (
+        "billing@localhost"
+    )
+    attach: Annotated[bool, Meta(description="true or false")] = True
+    timeout_seconds: Annotated[int, Meta(ge=1, le=600, description="seconds, 1 to 600")] = 30
+
+
 class LogSettings(Struct, frozen=True):
     """What is logged, and how. `format` None: console on a terminal and json elsewhere."""
 
@@ -237,7 +258,12 @@ class Settings(Struct, frozen=True):
     secrets: SecretsSettings = SecretsSettings()
     sessions: SessionsSettings = SessionsSettings()
     journal: JournalSettings = JournalSettings()
+    mail: MailSettings = MailSettings()
     log: LogSettings = LogSettings()
+
+    def documents_path(self) -> Path:
+        """Where documents are kept: documents in `data.dir`."""
+        return Path(self.data.dir) / "documents"
 
     def secret_key_path(self) -> Path:
         """Where the encryption key is: `secrets.key_file`, or secret.key in `data.dir`."""

@@ -18,9 +18,12 @@ from balances.notices import Notices
 from balances.restoration import Restoration
 from balances.store import Store
 from billing import database
+from billing.delivery.sending import Mailer, Smtp
+from billing.documents.storage import FileStorage, Storage
 from billing.outbox.relay import Relay
 from billing.sealing.keyring import Keyring
 from billing.settlement.consumer import Settler
+from billing.upkeep.scheduler import MAX_ATTEMPTS
 from config.settings import Settings
 from ratewire.embedded.servers import EmbeddedServers
 from ratewire.pipeline.steps import Terms
@@ -110,6 +113,28 @@ class System:
                 )
         return self._pool
 
+    async def mailer(self) -> Mailer | None:
+        """Return what sends messages; None if no server is set. Raises DatabaseUnavailable."""
+        mail = self.settings.mail
+        if mail.host is None:
+            return None
+        smtp = Smtp(
+            host=mail.host,
+            port=mail.port,
+            sender=mail.sender,
+            security=mail.security,
+            user=mail.user,
+            password=_secret_in(mail.password_file),
+            timeout_s=mail.timeout_seconds,
+            attach=mail.attach,
+        )
+        return Mailer(await self.pool(), self.documents, smtp, MAX_ATTEMPTS)
+
+    @property
+    def documents(self) -> Storage:
+        """Where documents are kept."""
+        return FileStorage(self.settings.documents_path())
+
     async def relay(self) -> Relay:
         """Return what brings movements to the store. Raises DatabaseUnavailable."""
         return Relay(await self.pool(), self.store)
@@ -133,3 +158,8 @@ class System:
                     await self._pool.close()
             except TimeoutError:
                 self._pool.terminate()
+
+
+def _secret_in(file: str | None) -> str | None:
+    """What a file holds, without a line break at its end; None without a file."""
+    return None if file is None else Path(file).read_text(encoding="utf-8").rstrip("\n")

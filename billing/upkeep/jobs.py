@@ -39,6 +39,7 @@ class Job(enum.StrEnum):
     BILLING = "billing"
     DUNNING = "dunning"
     DEBT = "debt"
+    MAIL = "mail"
 
 
 async def enqueue(

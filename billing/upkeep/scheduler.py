@@ -49,13 +49,23 @@ LAST_RETRY_SECONDS: Final = 3600
 BACK_OFF_SECONDS: Final = (0.5, 1.0, 2.0, 5.0)
 
 
+#: Sends the queued message of an id, or raises what it is to be tried again for.
+Deliver = Callable[[int, datetime], Awaitable[object]]
+
+
 class Scheduler:
     """Runs jobs and schedules. It keeps one connection of the pool, and needs one more at times."""
 
-    def __init__(self, pool: Pool, clock: Callable[[], datetime]) -> None:
-        """`clock` returns the current time, with its zone."""
+    def __init__(
+        self, pool: Pool, clock: Callable[[], datetime], deliver: Deliver | None = None
+    ) -> None:
+        """`clock` returns the current time, with its zone; `deliver` sends the message of an id.
+
+        Without it messages wait.
+        """
         self._pool = pool
         self._clock = clock
+        self._deliver = deliver
 
     async def run(self, stop: asyncio.Event) -> None:
         """Run until `stop` is set; jobs that run are finished first.
@@ -141,6 +151,14 @@ class Scheduler:
             (Job.DEBT, debt),
         ):
             manager.entrypoint(job, executor_factory=retrying, on_failure="hold")(work)
+        if self._deliver is not None:
+            send = self._deliver
+
+            async def mail(job: QueuedJob) -> None:
+                assert job.payload is not None
+                await send(int(job.payload), self._clock())
+
+            manager.entrypoint(Job.MAIL, executor_factory=retrying, on_failure="hold")(mail)
 
 
 def _ignore(_notice: str | bytes | bytearray) -> None:

@@ -17,7 +17,9 @@ async def run(system: System, stop: asyncio.Event, slot: int) -> None:
         pool = await _pool(system, stop)
         if pool is not None:
             tasks.create_task(Relay(pool, system.store).run(stop))
-            tasks.create_task(Scheduler(pool, now).run(stop))
+            mailer = await system.mailer()
+            deliver = None if mailer is None else mailer.deliver
+            tasks.create_task(Scheduler(pool, now, deliver).run(stop))
 
 
 async def _pool(system: System, stop: asyncio.Event) -> "Pool | None":

@@ -1,0 +1,38 @@
+-- name: insert
+-- Queue a message of account $1: kind $2, entity $3, language $4, to $5, subject $6, body $7, with
+-- document $8 $9 or none, at $10.
+INSERT INTO mail_messages (account_id, kind, entity, language, recipient, subject, body,
+    document_kind, document_id, created_at)
+VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10)
+RETURNING message_id
+
+-- name: claim
+-- Message $1 if it is still to be sent, held until the transaction ends; one more attempt.
+UPDATE mail_messages SET attempts = attempts + 1
+WHERE message_id = $1 AND status = 'queued'
+RETURNING message_id, account_id, kind, entity, recipient, subject, body, document_kind,
+    document_id, attempts, created_at
+
+-- name: sent
+-- Message $1 was taken by the server at $2.
+UPDATE mail_messages SET status = 'sent', sent_at = $2, error = '' WHERE message_id = $1
+
+-- name: failed
+-- Message $1 could not be sent, because of $2; for good if $3 is 'failed'.
+UPDATE mail_messages SET status = $3, error = $2, attempts = $4 WHERE message_id = $1
+
+-- name: list
+-- The newest $1 messages before id $2, of account $3 and in status $4 as far as those are given.
+SELECT message_id, account_id, kind, recipient, subject, document_kind, document_id, status,
+    attempts, error, created_at, sent_at
+FROM mail_messages
+WHERE ($2::bigint IS NULL OR message_id < $2) AND ($3::text IS NULL OR account_id = $3)
+    AND ($4::text IS NULL OR status = $4)
+ORDER BY message_id DESC
+LIMIT $1
+
+-- name: requeue
+-- Message $1 is to be sent again, if it failed.
+UPDATE mail_messages SET status = 'queued', attempts = 0, error = ''
+WHERE message_id = $1 AND status = 'failed'
+RETURNING message_id
