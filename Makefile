@@ -28,6 +28,7 @@ properties: .venv/.test  ## The properties of rating, at length, and 10,000 sess
 
 fuzz: .venv/.test  ## Hostile datagrams on the decoder, then on a running system (tests/fuzz/README.md)
 	@$(BIN)/python -m tests.fuzz engine --seconds 1200 $(ARGS)
+	@$(BIN)/python -m tests.fuzz access --seconds 300 $(ARGS)
 	@$(BIN)/python -m tests.fuzz listener --seconds 300 $(ARGS)
 
 check: .venv/.check  ## Lint, types, import rules

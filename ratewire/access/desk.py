@@ -134,8 +134,12 @@ class Desk:
             self._observer.count("logins_stale")
         return self._refuse(login, Refusal.NO_PLAN)
 
-    async def vouch(self, login: Login) -> tuple[PasswordKind, bytes] | bool:
-        """Return whether a login proves who it is, or, for who else is to find out, what is kept.
+    async def vouch(
+        self, login: Login, profile: Profile
+    ) -> tuple[PasswordKind, bytes] | Refusal | None:
+        """Return why a login is refused, or, for who else is to find out who it is, what is kept.
+
+        None if it proves who it is, and would be let in now.
 
         That is the password or its NT hash, for any proof that is not the password itself: EAP,
         CHAP, MS-CHAP. Nothing is reserved. Raises StoreError.
@@ -143,11 +147,17 @@ class Desk:
         if not isinstance(login.proof, Pap):
             [found] = (await self._store.read([_lookup(login)])).found
             if found.subscriber is None:
-                return False
+                return Refusal.UNKNOWN_USER
             terms = decode_login(found.subscriber.login)
             if terms.password_sealed is not None:
-                return self._credentials.kept(login.user_name, terms) or False
-        return not isinstance(await self._identify(login, proven=False), Refusal)
+                return self._credentials.kept(login.user_name, terms) or Refusal.NOT_PROVEN
+        known = await self._identify(login, proven=False)
+        if isinstance(known, Refusal):
+            return known
+        judged = self._judge(known, profile)
+        if isinstance(judged, Refusal) and not takes_in(judged, known.plan, profile):
+            return judged
+        return None
 
     # Who it is
 
@@ -186,18 +196,22 @@ class Desk:
 
     async def _decide(self, known: _Known, profile: Profile) -> Answer | None:
         """The answer to a login that is proven; None if what it was computed from has moved."""
+        plan, judged = known.plan, self._judge(known, profile)
+        if isinstance(judged, Promise):
+            assert plan is not None
+            return await self._reserve(known, plan, judged, profile)
+        if takes_in(judged, plan, profile):
+            assert plan is not None
+            return self._put_into_garden(known, plan, judged, profile)
+        return self._refuse(known.login, judged)
+
+    def _judge(self, known: _Known, profile: Profile) -> Promise | Refusal:
         plan = known.plan
         refusal = refusal_of(known.login, known.account, plan, known.terms.bounds)
-        if refusal is None:
-            assert plan is not None
-            promise = promise_of(plan, known.account.available, profile, self._rules)
-            if isinstance(promise, Promise):
-                return await self._reserve(known, plan, promise, profile)
-            refusal = promise
-        if takes_in(refusal, plan, profile):
-            assert plan is not None
-            return self._put_into_garden(known, plan, refusal, profile)
-        return self._refuse(known.login, refusal)
+        if refusal is not None:
+            return refusal
+        assert plan is not None
+        return promise_of(plan, known.account.available, profile, self._rules)
 
     async def _reserve(
         self, known: _Known, plan: Plan, promise: Promise, profile: Profile

@@ -1,7 +1,7 @@
 """What FreeRADIUS asks over HTTP (rlm_rest): the same decisions as over RADIUS.
 
-authorize   204 and 200: who it is is proven, or what FreeRADIUS needs to prove it; 401: it is not
-post-auth   200: reserved, with the reply's attributes; 401: refused, with Reply-Message
+authorize   200: who it is is proven, or what FreeRADIUS needs to prove it; 401: refused
+post-auth   200: reserved, with the attributes of the reply; 401: refused
 accounting  204: durable; 503: not, so FreeRADIUS must not answer and the NAS sends it again
 
 FreeRADIUS speaks for many NASes, so the NAS is found by its own address in the request, not by
@@ -25,6 +25,7 @@ from radius.clients import Client
 from radius.decode import IgnoredStatus, decode
 from radius.packet import Code, Fault, Packet
 from radius.records import ipv4_text, ipv6_text
+from ratewire.access.decision import MESSAGES, Refusal
 from ratewire.access.desk import Desk
 from ratewire.access.rest import RestError, answer_body, check_counters, control, packet_of
 from ratewire.pipeline.intake import Intake
@@ -64,11 +65,11 @@ class FreeRadius:
 
     async def authorize(self, body: dict[str, Any]) -> web.Response:
         """Prove who it is, or hand out what it takes to. Nothing is reserved."""
-        login, _ = self._login(body)
-        vouched = await self._desk.vouch(login)
-        if vouched is False:
-            return _told({"reply:Reply-Message": "User name or password is wrong."}, 401)
-        if vouched is True:
+        login, client = self._login(body)
+        vouched = await self._desk.vouch(login, self._follower.profile(client.name))
+        if isinstance(vouched, Refusal):
+            return _told({"reply:Reply-Message": MESSAGES[vouched]}, 401)
+        if vouched is None:
             return _told(control(Auth_Type="Accept"))
         kind, kept = vouched
         if kind is PasswordKind.NT:

@@ -77,7 +77,7 @@ def freeradius(
             [PROGRAM, "-X", "-d", directory, "-D", "/usr/share/freeradius", "-n", "radiusd"],
             stdout=output,
             stderr=output,
-            env={**os.environ, "RATEWIRE_URL": url, "RATEWIRE_TOKEN": token},
+            env={**os.environ, "RW_URL": url, "RW_TOKEN": token},
         )
     try:
         eventually(

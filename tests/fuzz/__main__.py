@@ -10,7 +10,7 @@ from multiprocessing import get_context
 
 import msgspec
 
-from tests.fuzz import engine, listener
+from tests.fuzz import access, engine, listener
 
 
 def main() -> int:
@@ -19,6 +19,7 @@ def main() -> int:
     targets = parser.add_subparsers(dest="target", required=True)
     for name, run, told in (
         ("engine", _engine, "the decoder and the engine, in processes of their own"),
+        ("access", _access, "Access-Requests, and answers to our own requests"),
         ("listener", _listener, "a running system, beside traffic that it serves"),
     ):
         target = targets.add_parser(name, help=told)
@@ -28,6 +29,8 @@ def main() -> int:
         if name == "engine":
             target.add_argument("--datagrams", type=int, default=10**9, help="at the most")
             target.add_argument("--processes", type=int, default=2, help="2")
+        elif name == "access":
+            target.add_argument("--datagrams", type=int, default=10**9, help="at the most")
         else:
             target.add_argument("--rate", type=int, default=6000, help="hostile, a second (6000)")
     asked = parser.parse_args()
@@ -61,6 +64,12 @@ def _engine(asked: argparse.Namespace) -> int:
         f" too), {outcomes['duplicates']} answered again, {outcomes['refused']} refused;"
         f" memory +{growth / 1024:.0f} KiB; nothing raised, all as it must be"
     )
+    return 0
+
+
+def _access(asked: argparse.Namespace) -> int:
+    told = access.run(asked.seed, seconds=asked.seconds, datagrams=asked.datagrams)
+    print(json.dumps(msgspec.to_builtins(told), indent=2))
     return 0
 
 

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.fuzz import coverage, engine, listener
+from tests.fuzz import access, coverage, engine, listener
 from tests.fuzz.mutation import Mutator
 
 
@@ -95,3 +95,17 @@ def test_coverage_finds_nothing_either() -> None:
     run = [sys.executable, "-m", "tests.fuzz.coverage", "--seconds", "3"]
     done = subprocess.run(run, check=False, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
+
+
+def test_logins_and_answers_to_us() -> None:
+    told = access.run(1, seconds=20, datagrams=20_000)
+    assert told.requests > 1_000
+    assert told.verdicts > 100
+    expected = {"unsigned", "bad_message_authenticator", "malformed", "unsigned_proxy_state"}
+    assert not expected - set(told.reasons)
+
+
+def test_a_login_that_nobody_signed_is_found(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("radius.packet.verify_message_authenticator", _believe)
+    with pytest.raises(AssertionError, match="unsigned login"):
+        access.run(1, seconds=20, datagrams=access.ROUND)
