@@ -16,7 +16,8 @@ from billing.accounts.account import PaymentMode
 from billing.cycles.bill import Bill, Item
 from billing.cycles.booking import Made
 from billing.cycles.calendar import midnight
-from billing.cycles.loading import Held
+from billing.cycles.giving_back import give_back
+from billing.cycles.loading import Loaded
 from billing.database import Connection
 from billing.invoices import charges, drafts
 from billing.invoices.finalizing import finalize_many
@@ -43,19 +44,24 @@ class Drafted(msgspec.Struct, frozen=True):
 
 
 async def draft(
-    conn: Connection, run: int, held: Held, bill: Bill, *, actor: str, now: datetime
+    conn: Connection, run: int, loaded: Loaded, bill: Bill, *, actor: str, now: datetime
 ) -> Made:
     """Put a bill on a draft, in the transaction that has taken its account.
 
     Raises BillingError if there cannot be one.
     """
+    held = loaded.held
     prepaid = held.payment_mode is PaymentMode.PREPAID
     until = midnight(bill.bill_on, held.zone)
-    usage = bool(bill.closed) and bool(await charges.waiting(conn, held.account, until))
     shown = [item for item in bill.items if item.amount_micros or item.discount_micros]
     if prepaid:
         await _take_from_credit(conn, bill, actor, now)
-    if not shown and not usage:
+    elif bill.amount_micros < 0:
+        back = [item for item in shown if item.amount_micros < 0]
+        await give_back(conn, back, loaded.sources, actor=actor, now=now)
+        shown = [item for item in shown if item.amount_micros >= 0]
+    usage = bool(bill.closed)
+    if not shown and not (usage and await charges.waiting(conn, held.account, until)):
         return Made(held, bill)
     new = NewInvoice(
         account=held.account,

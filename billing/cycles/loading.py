@@ -66,9 +66,13 @@ class Loaded(msgspec.Struct, frozen=True):
     sources: Mapping[int, Source]
 
 
-async def hold_due(conn: Connection, at: datetime, after: str, limit: int) -> list[Held]:
-    """Take accounts that are due and that nobody else has taken, in order, after one."""
-    rows = await conn.fetch(SQL["hold_due"], at, after, limit)
+async def hold_due(
+    conn: Connection, at: datetime, after: str, limit: int, *, wait: bool = False
+) -> list[Held]:
+    """Take accounts that are due, in order, after one: those that nobody else has taken, or waiting
+    for them.
+    """
+    rows = await conn.fetch(SQL["wait_for_due" if wait else "hold_due"], at, after, limit)
     return [held(row, row["next_bill_on"]) for row in rows]
 
 

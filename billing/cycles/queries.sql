@@ -45,6 +45,22 @@ ORDER BY schedule.account_id
 LIMIT $3
 FOR NO KEY UPDATE OF account, schedule SKIP LOCKED
 
+-- name: wait_for_due
+-- Take up to $3 accounts as hold_due does, waiting for those that somebody else has taken: those that
+-- are not due any more once they are free are left out.
+SELECT account.account_id, account.currency, account.payment_mode, account.status,
+    account.time_zone, schedule.calendar, schedule.billed_until, schedule.changed_since,
+    schedule.next_bill_on, schedule.review_days, schedule.needs_approval
+FROM billing_schedules AS schedule JOIN customer_billing_accounts AS account USING (account_id)
+WHERE schedule.next_bill_at <= $1 AND schedule.account_id > $2
+    AND NOT EXISTS (
+        SELECT FROM account_parkings AS parked
+        WHERE parked.account_id = schedule.account_id AND released_at IS NULL
+    )
+ORDER BY schedule.account_id
+LIMIT $3
+FOR NO KEY UPDATE OF account, schedule
+
 -- name: hold_one
 -- Take the account $1, waiting for it; with its schedule, if it has one.
 SELECT account.account_id, account.currency, account.payment_mode, account.status,

@@ -91,21 +91,22 @@ async def run(
     """
     async with pool.acquire() as conn:
         await entities.get_many(conn, [MAIN])  # without a seller nothing can be billed
-        number, until, due = await _begin(conn, at, actor, now)
+        number, due = await _begin(conn, at, actor, now)
         await ensure(conn, now, 1)
         cache: OfferCache = {}
-        done = 0
-        for moment in sorted({until, at}):
-            last, found = "", True
-            while found:
-                # An account that was behind may be due again: so rounds, until there is none.
-                found = False
-                while chunk := await _bill_chunk(conn, number, moment, last, cache, now):
-                    found = True
-                    last = chunk[-1]
-                    done += len(chunk)
-                    progress(done, due)
-                last = ""
+        last, done = "", 0
+        while True:
+            chunk = await _bill_chunk(conn, number, at, last, cache, now)
+            if not chunk and not last:
+                # What is due still is taken by somebody else: that is waited for.
+                one = await _bill_alone(conn, number, at, "", cache, now, wait=True)
+                if one is None:
+                    break
+                chunk = [one]
+            # An account that was behind may be due again: so rounds, until there is none.
+            last = chunk[-1] if chunk else ""
+            done += len(chunk)
+            progress(done, due)
         await conn.execute(SQL["end_run"], number, now)
         return await view(conn, number)
 
@@ -190,17 +191,15 @@ async def outcomes(
     return [Outcome(*row) for row in await conn.fetch(SQL["outcomes"], number, after, limit)]
 
 
-async def _begin(
-    conn: Connection, at: datetime, actor: str, now: datetime
-) -> tuple[int, datetime, int]:
-    """A run to go on with, or a new one: its number, its moment, and how many accounts are due."""
+async def _begin(conn: Connection, at: datetime, actor: str, now: datetime) -> tuple[int, int]:
+    """A run to go on with, or a new one: its number, and how many accounts are due."""
     async with conn.transaction():
         await conn.execute(SQL["hold_runs"])
         due = await conn.fetchval(SQL["count_due"], at)
         row = await conn.fetchrow(SQL["open_run"])
         if row is not None:
-            return row["run_id"], min(row["at"], at), due
-        return await conn.fetchval(SQL["begin_run"], at, None, actor, now, due), at, due
+            return row["run_id"], due
+        return await conn.fetchval(SQL["begin_run"], at, None, actor, now, due), due
 
 
 async def _bill_chunk(
@@ -229,11 +228,21 @@ async def _bill_chunk(
 
 
 async def _bill_alone(
-    conn: Connection, number: int, at: datetime, after: str, cache: OfferCache, now: datetime
+    conn: Connection,
+    number: int,
+    at: datetime,
+    after: str,
+    cache: OfferCache,
+    now: datetime,
+    *,
+    wait: bool = False,
 ) -> str | None:
-    """Bill the next account after one; one that the database refuses to bill is parked."""
+    """Bill the next account after one; one that the database refuses to bill is parked.
+
+    `wait` for one that somebody else has taken, who may just have billed it.
+    """
     async with conn.transaction():
-        taken = await hold_due(conn, at, after, 1)
+        taken = await hold_due(conn, at, after, 1, wait=wait)
         if not taken:
             return None
         try:
@@ -261,7 +270,7 @@ async def _bill(
         except Contradiction as error:
             await _park(conn, number, loaded.held, str(error), now)
             continue
-        made.append(await draft(conn, number, loaded.held, made_out, actor=ACTOR, now=now))
+        made.append(await draft(conn, number, loaded, made_out, actor=ACTOR, now=now))
     if made:
         await book(conn, number, made, now)
         await _note(conn, number, made)

@@ -11,6 +11,7 @@ from datetime import date, datetime, timedelta
 import asyncpg
 import pytest
 
+from billing.accounts.register import lock
 from billing.coupons import register as coupons
 from billing.coupons.discount import Terms
 from billing.coupons.register import Coupon
@@ -306,6 +307,24 @@ async def test_a_termination_and_a_run_come_one_after_the_other(
         billed = await items(world, f"a{number}")
         assert sum(each[2] for each in billed if each[0] == "access") == 3100
     assert (await bill(pool, APRIL + timedelta(days=31))).billed == 0
+
+
+async def test_a_run_waits_for_an_account_that_somebody_has_taken(
+    world: Connection, pool: Pool, subscribe: Subscribe
+) -> None:
+    for name in ("a", "b"):
+        await subscribe(name)
+    async with pool.acquire() as other:
+        holding = other.transaction()
+        await holding.start()
+        await lock(other, "a")
+        running = asyncio.create_task(bill(pool, BEGIN))
+        async with asyncio.timeout(20):
+            while await world.fetchval("SELECT count(*) FROM billed_items") < 2:
+                await asyncio.sleep(0.02)
+        assert not running.done()
+        await holding.rollback()
+        assert (await running).billed == 2
 
 
 async def test_runs_are_told_newest_first(
