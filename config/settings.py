@@ -136,6 +136,9 @@ class LoginsSettings(Struct, frozen=True):
     reject_delay_ms: Annotated[int, Meta(ge=0, le=5000, description="milliseconds, 0 to 5000")] = (
         1000
     )
+    voucher_plan: Annotated[
+        str | None, Meta(description="the name of a plan; empty: no voucher logs in")
+    ] = None
     argon2_threads: Annotated[int, Meta(ge=1, le=64, description="threads, 1 to 64")] = 2
 
 

@@ -7,6 +7,7 @@ is computed anew. So of two logins at the same moment each gets what is really t
 import asyncio
 import secrets
 from collections.abc import Callable, Sequence
+from typing import Protocol
 
 import msgspec
 import structlog
@@ -60,6 +61,14 @@ MAX_ATTEMPTS = 8
 MOST_COUNTED = 1_000
 
 
+class Vouchers(Protocol):
+    """Logins by voucher."""
+
+    async def open(self, login: Login) -> bool:
+        """Make the subscriber of a login that is a voucher's code; whether there is one now."""
+        ...
+
+
 class _Known(msgspec.Struct, frozen=True):
     """A subscriber that is who it says."""
 
@@ -82,17 +91,19 @@ class Desk:
         credentials: Credentials,
         observer: Observer,
         *,
+        vouchers: Vouchers | None = None,
         rules: Rules,
         reject_delay_s: float,
         clock_ms: Callable[[], int],
     ) -> None:
-        """A refusal is told only after `reject_delay_s`."""
+        """A refusal is told only after `reject_delay_s`. Without `vouchers` no code logs in."""
         self._store = store
         self._logins = logins
         self._jobs = jobs
         self._plans = plans
         self._credentials = credentials
         self._observer = observer
+        self._vouchers = vouchers
         self._rules = rules
         self._reject_delay_s = reject_delay_s
         self._clock_ms = clock_ms
@@ -169,6 +180,8 @@ class Desk:
         snapshot = await self._store.read([_lookup(login)])
         [found] = snapshot.found
         subscriber, account = found.subscriber, found.subscriber_account
+        if subscriber is None and self._vouchers is not None and await self._vouchers.open(login):
+            return await self._identify(login, proven=proven)
         if subscriber is None or account is None:
             return Refusal.UNKNOWN_USER
         try:

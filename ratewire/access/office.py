@@ -3,6 +3,7 @@
 from ratewire.access.credentials import Credentials
 from ratewire.access.decision import Rules
 from ratewire.access.desk import Desk
+from ratewire.access.vouchers import Vouchers
 from ratewire.observer import Observer
 from ratewire.pipeline.raters import PlanReader
 from ratewire.wiring import System, now_ms
@@ -18,6 +19,7 @@ def desk_of(system: System, credentials: Credentials, observer: Observer) -> Des
         PlanReader(system.store),
         credentials,
         observer,
+        vouchers=None if logins.voucher_plan is None else Vouchers(system, logins.voucher_plan),
         rules=Rules(
             interim=logins.interim_seconds,
             grant=logins.grant_seconds,
