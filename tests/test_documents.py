@@ -110,6 +110,14 @@ def is_there(dotted: str) -> bool:
     return False
 
 
+def test_tests_that_are_named_exist() -> None:
+    """Those of docs/acceptance.md, which says what is shown and where."""
+    spans = Document(ROOT / "docs" / "acceptance.md").spans
+    named = {span for span in spans if re.fullmatch(r"test_\w+", span)}
+    sources = "\n".join(path.read_text("utf-8") for path in (ROOT / "tests").rglob("test_*.py"))
+    assert not named - set(re.findall(r"def (test_\w+)", sources))
+
+
 @each_document
 def test_modules_and_settings_that_are_named_exist(document: Path) -> None:
     """`radius` and `config` may begin either; the other sections are no packages."""

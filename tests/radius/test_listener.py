@@ -75,6 +75,13 @@ class Nas:
             return True
         return False
 
+    def at_hand(self) -> bytes | None:
+        """What has been received already, if anything."""
+        try:
+            return self._socket.recv(4096)
+        except BlockingIOError:
+            return None
+
     async def ask(self, datagram: bytes) -> bytes:
         self.send(datagram)
         return await self.receive()
@@ -180,6 +187,57 @@ class TestAnswers:
             assert verify_response(request, reply, secret=SECRET)
 
         run(scenario())
+
+
+class TestBurst:
+    DEFAULT_OCTETS = 212_992  # net.core.rmem_default
+    BURST = 5_000
+
+    def test_5000_interims_in_a_second_on_a_default_buffer_are_all_answered(self, run: Run) -> None:
+        """What the kernel drops is counted, and answered when the NASes send it again."""
+
+        async def scenario() -> None:
+            async with listening(durable, recv_buffer_octets=self.DEFAULT_OCTETS) as listener:
+                nases = [Nas(listener) for _ in range(20)]
+                waiting = {
+                    (port, identifier): encode(
+                        INTERIM | {"Acct-Session-Id": f"{port}-{identifier}"}, identifier=identifier
+                    )
+                    for port in range(20)
+                    for identifier in range(250)
+                }
+                assert len(waiting) == self.BURST
+                sent = 0
+                for _ in range(20):
+                    sent += len(waiting)
+                    await self._send(nases, waiting)
+                    if not waiting:
+                        break
+                assert not waiting
+                await asyncio.sleep(0.05)
+                drops = listener.kernel_drops() or 0
+                assert listener.stats.datagrams + drops == sent
+                for nas in nases:
+                    nas.__exit__()
+
+        run(scenario())
+
+    async def _send(self, nases: list[Nas], waiting: dict[tuple[int, int], bytes]) -> None:
+        """Send what waits within a second, and take away what is answered."""
+        pending = list(waiting.items())
+        for first in range(0, len(pending), 50):
+            for (port, _), datagram in pending[first : first + 50]:
+                nases[port].send(datagram)
+            await asyncio.sleep(0.01)
+            self._collect(nases, waiting)
+        await asyncio.sleep(0.2)
+        self._collect(nases, waiting)
+
+    @staticmethod
+    def _collect(nases: list[Nas], waiting: dict[tuple[int, int], bytes]) -> None:
+        for port, nas in enumerate(nases):
+            while (reply := nas.at_hand()) is not None:
+                waiting.pop((port, reply[1]), None)
 
 
 class TestRetransmission:
