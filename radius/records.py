@@ -1,7 +1,7 @@
 """What an accounting request says, in the terms of the rest of the system."""
 
 from enum import IntEnum
-from ipaddress import IPv4Address, IPv6Address, IPv6Network
+from ipaddress import IPv4Address, IPv6Address, IPv6Network, ip_address
 from typing import Protocol
 
 import msgspec
@@ -130,6 +130,49 @@ def identity(record: AccountingRecord) -> SessionIdentity:
         cui=raw.get(attr.CHARGEABLE_USER_IDENTITY),
         classes=record.classes,
     )
+
+
+def attributes_of(known: SessionIdentity) -> dict[int, bytes]:
+    """The attributes that an identity was made of, so that `identity` makes the same of them.
+
+    For records that are put together again from what was kept of them.
+    """
+    values: dict[int, bytes | None] = {
+        attr.USER_NAME: known.user_name_raw,
+        attr.ACCT_SESSION_ID: known.session_id_raw,
+        attr.NAS_IDENTIFIER: known.nas_identifier,
+        attr.NAS_IP_ADDRESS: _packed(known.nas_ip),
+        attr.NAS_IPV6_ADDRESS: _packed(known.nas_ipv6),
+        attr.FRAMED_IP_ADDRESS: _packed(known.framed_ip),
+        attr.FRAMED_IPV6_PREFIX: _packed_prefix(known.framed_ipv6_prefix),
+        attr.CALLING_STATION_ID: _encoded(known.calling_station),
+        attr.CALLED_STATION_ID: _encoded(known.called_station),
+        attr.NAS_PORT: _four_octets(known.nas_port),
+        attr.NAS_PORT_ID: _encoded(known.nas_port_id),
+        attr.NAS_PORT_TYPE: _four_octets(known.nas_port_type),
+        attr.CHARGEABLE_USER_IDENTITY: known.cui,
+    }
+    return {kind: value for kind, value in values.items() if value is not None}
+
+
+def _packed(address: str | None) -> bytes | None:
+    return None if address is None else ip_address(address).packed
+
+
+def _packed_prefix(prefix: str | None) -> bytes | None:
+    """RFC 3162 s2.3: reserved, the length, the prefix."""
+    if prefix is None:
+        return None
+    network = IPv6Network(prefix)
+    return bytes((0, network.prefixlen)) + network.network_address.packed
+
+
+def _encoded(value: str | None) -> bytes | None:
+    return None if value is None else value.encode()
+
+
+def _four_octets(value: int | None) -> bytes | None:
+    return None if value is None else value.to_bytes(4)
 
 
 def _optional_text(value: bytes | None) -> str | None:

@@ -3,6 +3,7 @@
 from datetime import datetime
 from uuid import UUID
 
+import asyncpg
 import msgspec
 
 from billing.database import Connection
@@ -93,24 +94,26 @@ async def unrated(
     conn: Connection, *, username: str | None = None, limit: int = 100
 ) -> list[UnratedSession]:
     """Return sessions that could not be rated, of one user name or of all."""
-    return [
-        UnratedSession(
-            nas=row["nas"],
-            acct_session_id=row["acct_session_id"],
-            username=row["username"],
-            reason=row["reason"],
-            client=row["client"],
-            first_at=row["first_at"],
-            last_at=row["last_at"],
-            records=row["records"],
-            kind=row["kind"],
-            event_at=row["event_at"],
-            seconds=row["seconds"],
-            octets_in=int(row["octets_in"]),
-            octets_out=int(row["octets_out"]),
-        )
-        for row in await conn.fetch(_SQL["unrated"], username, limit)
-    ]
+    return [unrated_session(row) for row in await conn.fetch(_SQL["unrated"], username, limit)]
+
+
+def unrated_session(row: asyncpg.Record) -> UnratedSession:
+    """Return a row of `unrated_records` as what it is."""
+    return UnratedSession(
+        nas=row["nas"],
+        acct_session_id=row["acct_session_id"],
+        username=row["username"],
+        reason=row["reason"],
+        client=row["client"],
+        first_at=row["first_at"],
+        last_at=row["last_at"],
+        records=row["records"],
+        kind=row["kind"],
+        event_at=row["event_at"],
+        seconds=row["seconds"],
+        octets_in=int(row["octets_in"]),
+        octets_out=int(row["octets_out"]),
+    )
 
 
 async def anomalies(

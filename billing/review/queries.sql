@@ -25,3 +25,27 @@ ORDER BY event_id DESC LIMIT $2
 SELECT (SELECT count(*) FROM unrated_records) AS unrated,
     (SELECT count(*) FROM anomalies) AS anomalies,
     (SELECT count(*) FROM parked_entries) AS parked
+
+-- name: one_unrated
+-- The session that could not be rated of NAS $1, Acct-Session-Id $2 and user name $3.
+SELECT * FROM unrated_records WHERE (nas, acct_session_id, username) = ($1, $2, $3)
+
+-- name: resolve
+-- Move that session (as above), if it is still one of $4 records, the newest of them at $5, to the
+-- resolved ones: with outcome $6 for reason $7, by $8, at $9. Returns nothing if it is not.
+WITH gone AS (
+    DELETE FROM unrated_records
+    WHERE (nas, acct_session_id, username) = ($1, $2, $3) AND (records, last_at) = ($4, $5)
+    RETURNING *
+)
+INSERT INTO unrated_resolutions (nas, acct_session_id, username, unrated_reason, records, event_at,
+    seconds, octets_in, octets_out, outcome, reason, actor, resolved_at)
+SELECT nas, acct_session_id, username, reason, records, event_at, seconds, octets_in, octets_out,
+    $6, $7, $8, $9
+FROM gone
+RETURNING resolution_id
+
+-- name: resolutions
+-- The newest $2 sessions that were resolved, of user name $1 or of all if it is NULL.
+SELECT * FROM unrated_resolutions WHERE $1::text IS NULL OR username = $1
+ORDER BY resolution_id DESC LIMIT $2

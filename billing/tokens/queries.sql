@@ -9,3 +9,14 @@ SELECT role FROM api_tokens WHERE token_hash = $1 AND revoked_at IS NULL
 -- name: revoke
 -- Revoke the token with hash $1 at $2; returns its role if it was valid until then.
 UPDATE api_tokens SET revoked_at = $2 WHERE token_hash = $1 AND revoked_at IS NULL RETURNING role
+
+-- name: list
+-- All tokens, newest first. Twelve digits of the hash name one among all that will ever be made.
+SELECT left(encode(token_hash, 'hex'), 12) AS token_id, role, created_at, revoked_at
+FROM api_tokens ORDER BY created_at DESC, token_hash
+
+-- name: revoke_by_id
+-- Revoke the token with id $1 at $2; returns it if it was valid until then.
+UPDATE api_tokens SET revoked_at = $2
+WHERE left(encode(token_hash, 'hex'), 12) = $1 AND revoked_at IS NULL
+RETURNING left(encode(token_hash, 'hex'), 12) AS token_id, role, created_at, revoked_at

@@ -9,6 +9,9 @@ import secrets
 from datetime import datetime
 from typing import Final
 
+import asyncpg
+import msgspec
+
 from billing.database import Connection
 from billing.errors import NotFound
 from billing.statements import load
@@ -41,6 +44,32 @@ async def role_of(conn: Connection, token: str) -> Role | None:
     """Return the role of a token; None for one that is not known or was revoked."""
     role = await conn.fetchval(SQL["role_of"], _hash(token))
     return None if role is None else Role(role)
+
+
+class IssuedToken(msgspec.Struct, frozen=True):
+    """A token as staff see it. `token_id` is the beginning of its hash, and gives nothing away."""
+
+    token_id: str
+    role: Role
+    created_at: datetime
+    revoked_at: datetime | None
+
+
+async def list_(conn: Connection) -> list[IssuedToken]:
+    """Return all tokens that were ever created, newest first."""
+    return [_issued(row) for row in await conn.fetch(SQL["list"])]
+
+
+async def revoke_by_id(conn: Connection, token_id: str, now: datetime) -> IssuedToken:
+    """Make a token invalid, by its id. Raises NotFound if no valid one has it."""
+    row = await conn.fetchrow(SQL["revoke_by_id"], token_id, now)
+    if row is None:
+        raise NotFound(f"no valid token has the id {token_id!r}; 'ratewire token list' shows all")
+    return _issued(row)
+
+
+def _issued(row: asyncpg.Record) -> IssuedToken:
+    return IssuedToken(row["token_id"], Role(row["role"]), row["created_at"], row["revoked_at"])
 
 
 async def revoke(conn: Connection, token: str, now: datetime) -> None:

@@ -21,6 +21,7 @@ MODULES = {
     "safekeeping": ("backup", "restore"),
     "enforcement": ("sessions", "session", "jobs"),
     "reports": ("usage", "unrated"),
+    "review": ("rerate", "write-off"),
 }
 
 

@@ -9,13 +9,14 @@ import typer
 from billing.nas import register as nas_register
 from billing.nas.client import NasEntry
 from billing.tokens import register as tokens
-from billing.tokens.register import Role
+from billing.tokens.register import IssuedToken, Role
 from migrations import runner
 from radius.profiles import builtin_profiles
 from ratewire.cli.running import (
     ConfigOption,
     JsonOption,
     Refused,
+    moment,
     print_json,
     print_table,
     publish,
@@ -32,8 +33,10 @@ def register(app: typer.Typer) -> None:
     nas.command("add")(nas_add)
     nas.command("list")(nas_list)
     nas.command("remove")(nas_remove)
-    token = typer.Typer(help="Tokens for the HTTP API: create.", no_args_is_help=True)
+    token = typer.Typer(help="Tokens for the HTTP API: create, list, revoke.", no_args_is_help=True)
     token.command("create")(token_create)
+    token.command("list")(token_list)
+    token.command("revoke")(token_revoke)
     app.command()(migrate)
     app.add_typer(nas, name="nas")
     app.add_typer(token, name="token")
@@ -165,3 +168,47 @@ def token_create(
         print_json({"token": token, "role": role})
     else:
         print(token)
+
+
+def token_list(config: ConfigOption = None, as_json: JsonOption = False) -> None:
+    """List the tokens, newest first: their ids, and never themselves."""
+
+    async def work(system: System) -> list[IssuedToken]:
+        async with (await system.pool()).acquire() as conn:
+            return await tokens.list_(conn)
+
+    found = run(config, work, store=False)
+    if as_json:
+        print_json(found)
+        return
+    print_table(
+        "Tokens",
+        ("id", "role", "created (UTC)", "revoked (UTC)"),
+        [
+            (
+                each.token_id,
+                each.role.value,
+                moment(each.created_at),
+                None if each.revoked_at is None else moment(each.revoked_at),
+            )
+            for each in found
+        ],
+    )
+
+
+def token_revoke(
+    token_id: Annotated[str, typer.Argument(help="As `token list` shows it.")],
+    config: ConfigOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Make a token invalid, at once and for good."""
+
+    async def work(system: System) -> IssuedToken:
+        async with (await system.pool()).acquire() as conn:
+            return await tokens.revoke_by_id(conn, token_id, now())
+
+    revoked = run(config, work, store=False)
+    if as_json:
+        print_json(revoked)
+    else:
+        print(f"token {revoked.token_id} ({revoked.role}) is revoked")

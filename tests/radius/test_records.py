@@ -7,7 +7,14 @@ from hypothesis import strategies as st
 
 from radius.decode import decode
 from radius.packet import Packet, parse
-from radius.records import AccountingRecord, AcctStatus, SessionIdentity, identity, text
+from radius.records import (
+    AccountingRecord,
+    AcctStatus,
+    SessionIdentity,
+    attributes_of,
+    identity,
+    text,
+)
 from tests.radius.datagrams import NAS, NOW_MS, START, client, encode, raw_attributes, sign
 
 
@@ -89,6 +96,18 @@ class TestIdentity:
         found = identity(msgspec.structs.replace(decoded, attributes=raw))
         assert (found.user_name_raw, found.session_id_raw) == (b"user", b"s1")
         assert found.nas_ip == "192.0.2.1"
+
+    def test_what_it_was_made_of_can_be_had_again(self) -> None:
+        more = {
+            "NAS-IPv6-Address": "2001:db8::1",
+            "Framed-IPv6-Prefix": "2001:db8:1::/48",
+            "Chargeable-User-Identity": b"\0\xff",
+        }
+        for said in (START | more, {"Acct-Status-Type": 1, "Acct-Session-Id": "s"}):
+            decoded = record_of(encode(said))
+            known = identity(decoded)
+            again = msgspec.structs.replace(decoded, attributes=attributes_of(known))
+            assert identity(again) == known
 
     def test_it_survives_packing(self) -> None:
         found = identity(record_of(encode(START)))

@@ -6,7 +6,7 @@ import pytest
 
 from billing.database import Connection
 from billing.errors import NotFound
-from billing.tokens.register import PREFIX, Role, create, revoke, role_of
+from billing.tokens.register import PREFIX, Role, create, list_, revoke, revoke_by_id, role_of
 
 
 @pytest.mark.parametrize("role", list(Role))
@@ -43,3 +43,15 @@ async def test_a_revoked_token_has_no_role(conn: Connection, now: datetime) -> N
     assert await role_of(conn, other) is Role.ADMIN
     with pytest.raises(NotFound):
         await revoke(conn, token, now)
+
+
+async def test_a_token_is_revoked_by_its_id_alone(conn: Connection, now: datetime) -> None:
+    finance, admin = [await create(conn, role, now) for role in (Role.FINANCE, Role.ADMIN)]
+    known = {each.role: each for each in await list_(conn)}
+    assert (known[Role.FINANCE].created_at, known[Role.FINANCE].revoked_at) == (now, None)
+    revoked = await revoke_by_id(conn, known[Role.FINANCE].token_id, now)
+    assert (revoked.role, revoked.revoked_at) == (Role.FINANCE, now)
+    assert (await role_of(conn, finance), await role_of(conn, admin)) == (None, Role.ADMIN)
+    for token_id in (revoked.token_id, "", known[Role.ADMIN].token_id[:11]):
+        with pytest.raises(NotFound, match="no valid token"):
+            await revoke_by_id(conn, token_id, now)

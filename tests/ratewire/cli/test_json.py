@@ -55,6 +55,7 @@ def used(running: Running) -> Running:
         ("unrated", ""),
         ("usage", ""),
         ("token create", "--role read-only"),
+        ("token list", ""),
     ],
 )
 def test_what_a_command_shows_is_as_documented(used: Running, heading: str, words: str) -> None:
@@ -98,6 +99,27 @@ def test_what_a_command_changes_is_told_as_documented(configured: Configured) ->
     check(json.loads(found.out), "reconcile")
 
 
+def test_what_becomes_of_unrated_sessions_is_told_as_documented(used: Running) -> None:
+    used.nas.send(used.login("json-late").start(), used.login("json-late").stop(60, 1_000_000, 0))
+    look = used.ratewire.json
+    eventually(lambda: look("unrated", "--user", "json-late"))
+    refused = used.ratewire("rerate", "json-late", "--json")
+    assert refused.status == 1
+    check(json.loads(refused.out), "rerate")
+    used.subscriber("json-late", topup="5.00")
+    check(look("rerate", "json-late"), "rerate")
+    eventually(lambda: look("unrated", "--user", "json-stranger"))
+    [stranger] = look("unrated", "--user", "json-stranger")
+    words = (stranger["nas"], stranger["acct_session_id"], "json-stranger", "--reason", "a test")
+    check([look("write-off", *words)], "unrated")
+
+
+def test_a_revoked_token_is_told_as_documented(configured: Configured) -> None:
+    configured.ratewire.done("token", "create", "--role", "admin")
+    [token] = configured.ratewire.json("token", "list")
+    check(configured.ratewire.json("token", "revoke", token["token_id"]), "token revoke")
+
+
 def test_a_migration_is_told_as_documented(
     configured: Configured, database_server: DatabaseServer
 ) -> None:
@@ -108,6 +130,7 @@ def test_a_migration_is_told_as_documented(
 def test_every_table_of_the_document_is_tested() -> None:
     tested = {
         *("check", "ledger", "balance", "sessions", "jobs", "unrated", "usage", "token create"),
+        *("rerate", "token list", "token revoke"),
         *("plan", "account create", "subscriber", "topup", "nas", "import subscribers"),
         *("payment receive", "payment refund", "voucher create", "voucher redeem", "statement"),
         *("rebuild-balances", "backup", "restore", "reconcile", "migrate", "session disconnect"),

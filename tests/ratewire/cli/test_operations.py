@@ -1,5 +1,6 @@
 """migrate, nas, token."""
 
+import hashlib
 import stat
 from pathlib import Path
 
@@ -130,3 +131,19 @@ def test_a_token_is_made_for_a_role(configured: Configured) -> None:
     refused = configured.ratewire("token", "create", "--role", "root")
     assert (refused.status, refused.out) == (2, "")
     assert "'root' is not one of 'admin', 'finance', 'support', 'read-only'" in refused.err
+
+
+def test_a_token_that_leaked_is_ended_by_its_id(configured: Configured) -> None:
+    ratewire = configured.ratewire
+    token = ratewire.done("token", "create", "--role", "finance").strip()
+    ratewire.done("token", "create", "--role", "admin")
+    token_id = hashlib.sha256(token.encode()).hexdigest()[:12]
+    assert ratewire.done("token", "revoke", token_id) == f"token {token_id} (finance) is revoked\n"
+    revoked = {each["role"]: each["revoked_at"] for each in ratewire.json("token", "list")}
+    assert revoked["finance"] is not None
+    assert revoked["admin"] is None
+    for again in (token_id, "", "%", token):
+        assert "no valid token has the id" in ratewire.refused("token", "revoke", again)
+    shown = ratewire.done("token", "list")
+    assert token_id in shown
+    assert token not in shown
