@@ -18,6 +18,8 @@ MODULES = {
     "dunning": ("dunning", "suspend", "resume", "payment-plan"),
     "money": ("topup", "balance", "ledger", "reconcile", "rebuild-balances"),
     "payments": ("payment", "voucher", "statement"),
+    "issuers": ("entity", "tax"),
+    "invoicing": ("invoice", "credit-note", "message"),
     "safekeeping": ("backup", "restore"),
     "enforcement": ("sessions", "session", "jobs"),
     "reports": ("usage", "unrated"),

@@ -6,10 +6,12 @@ from balances.errors import StoreEmpty, StoreError
 from billing.backup.manifest import BackupError
 from billing.catalogue.planfile import PlanFileError
 from billing.database import DatabaseUnavailable, unavailable
+from billing.documents.storage import Missing
 from billing.errors import BillingError
 from billing.rebuild.run import RebuildRefused
 from billing.reconcile.run import BooksDiffer, ReconcileUnfinished
 from billing.sealing.keyring import KeyringError
+from billing.taxes.ratefile import RateFileError
 from config.load import SettingsError
 from migrations.runner import MigrationError
 from ratewire.cli.running import Refused
@@ -33,9 +35,11 @@ _TOLD = (
     FleetError,
     KeyringError,
     MigrationError,
+    Missing,
     NotPrepared,
     PlanFileError,
     PortError,
+    RateFileError,
     RebuildRefused,
     ReconcileUnfinished,
     Refused,
