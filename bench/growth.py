@@ -13,8 +13,8 @@ caches first:
   most MEDIAN of it more, or half a millisecond.
 
 Tables gain rows by their nature and are judged by their octets a row, those of less than
-a mebioctet not at all. The store remembers closed sessions for a week, so it is judged by its
-octets a key, and its process by what it has beyond its data.
+a mebioctet not at all. The store remembers closed sessions for a week, so it is judged by the
+octets of each key added since the first look, and its process by what it has beyond its data.
 """
 
 from collections.abc import Sequence
@@ -34,6 +34,7 @@ MEDIAN: Final = 0.25
 #: What is too little to be judged: octets of a process or a table, entries or rows, milliseconds.
 LEAST_OCTETS: Final = 1 << 20
 LEAST_STORE_OCTETS: Final = 8 << 20  # buffers of a rewrite of its log come and go
+LEAST_KEY_OCTETS: Final = 32
 LEAST_COUNT: Final = 2_000
 LEAST_MS: Final = 0.5
 
@@ -110,12 +111,19 @@ def verdicts(looks: Sequence[Look], minutes: Sequence[dict[str, Any]]) -> dict[s
             judged[f"{name} a row"] = by_trend(times, each, LEAST_OCTETS / max(rows[-1], 1))
             judged[f"{table} dead rows"] = by_peak(series[f"{table} dead rows"], LEAST_COUNT)
     judged["stream length"] = by_peak(series["stream length"], LEAST_COUNT)
-    judged["store octets a key"] = by_trend(times, series["store octets a key"], 0.0)
+    added = [_each(data, series["store keys"], at) for at in range(len(looks))]
+    judged["store octets a key added"] = by_trend(times, added, LEAST_KEY_OCTETS)
     lag = series["settlement lag ms"]
     judged["settlement lag ms"] = _verdict("bound", lag, max(lag), LAG_MS)
     for name in ("p50_ms", "p99_ms"):
         judged[f"latency {name}"] = by_median([each[name] for each in minutes], LEAST_MS)
     return {name: _told(verdict) for name, verdict in judged.items()}
+
+
+def _each(octets: Sequence[float], keys: Sequence[float], at: int) -> float:
+    """Return the octets of each key that was added since the first look."""
+    more = keys[at] - keys[0]
+    return (octets[at] - octets[0]) / more if more > 0 else 0.0
 
 
 def _told(verdict: Verdict) -> dict[str, Any]:

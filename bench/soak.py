@@ -53,8 +53,12 @@ _SQL = load_statements(__package__, "soak.sql")
 async def look(system: System, data: Path, supervisor: int) -> Look:
     """Return what is there now, by name; octets, counts and milliseconds."""
     values: Look = {"at": time.time()}
-    for kind, pids in kinds(data, supervisor).items():
-        for at, pid in enumerate(sorted(pids) if kind != "generator" else ()):
+    found = kinds(data, supervisor)
+    found.pop("generator", None)
+    # Not the child that rewrites its log: it shares the memory, and is gone soon.
+    found["valkey"] = [pid for pid in found["valkey"] if _parent(pid) not in found["valkey"]]
+    for kind, pids in found.items():
+        for at, pid in enumerate(sorted(pids)):
             name = kind if len(pids) == 1 or kind == "postgres" else f"{kind}-{at}"
             values |= _memory(name, pid, values)
     settler = await system.settler()
@@ -66,7 +70,6 @@ async def look(system: System, data: Path, supervisor: int) -> Look:
         "stream length": int(
             await system.connection.command("XLEN", f"{system.connection.prefix}:settle")
         ),
-        "store octets a key": memory["used_memory"] / keys,
         "store used_memory": memory["used_memory"],
         "store keys": keys,
     }
@@ -77,6 +80,13 @@ async def look(system: System, data: Path, supervisor: int) -> Look:
         values[f"{row['name']} dead rows"] = row["dead"]
         values[f"{row['name']} octets"] = row["octets"]
     return values
+
+
+def _parent(pid: int) -> int:
+    try:
+        return psutil.Process(pid).ppid()
+    except psutil.Error:
+        return 0
 
 
 def _memory(name: str, pid: int, so_far: Mapping[str, float]) -> Look:

@@ -58,10 +58,9 @@ def look(at: int, **changes: float) -> Look:
     return {
         "at": float(at),
         "listener uss": LEVEL_OCTETS,
-        "valkey uss": 2 * LEVEL_OCTETS,
-        "store used_memory": LEVEL_OCTETS,
-        "store octets a key": 500.0,
-        "store keys": 200_000,
+        "valkey uss": 2 * LEVEL_OCTETS + at * 500_000,
+        "store used_memory": LEVEL_OCTETS + at * 500_000,
+        "store keys": 200_000 + at * 1_000,
         "stream length": 10,
         "settlement lag ms": 100,
         "usage rows": 1_000_000 + at * 10_000,
@@ -88,7 +87,6 @@ def test_a_level_system_is_flat_though_its_records_add_up() -> None:
     [
         ("listener uss", LEVEL_OCTETS, 1 << 20, "listener uss"),
         ("valkey uss", 2 * LEVEL_OCTETS, 2 << 20, "valkey uss beyond its data"),
-        ("store octets a key", 500.0, 5.0, "store octets a key"),
         ("stream length", 0, 1_000, "stream length"),
         ("settlement lag ms", LAG_MS, 1, "settlement lag ms"),
         ("usage octets", 200 * 1_000_000, 200 * 30_000, "usage octets a row"),
@@ -99,6 +97,17 @@ def test_what_grows_is_named(name: str, first: float, step: float, judged_as: st
     looks = [look(at, **{name: first + at * step}) for at in range(20)]
     judged = verdicts(looks, MINUTES)
     assert {each for each, verdict in judged.items() if not verdict["flat"]} == {judged_as}
+
+
+def test_a_store_whose_keys_grow_is_named() -> None:
+    """More keys are closed sessions; more octets for each of them are not."""
+    looks = [
+        look(at, **{"store used_memory": 2 * LEVEL_OCTETS + at * at * 50_000, "valkey uss": 1e9})
+        for at in range(20)
+    ]
+    judged = verdicts(looks, MINUTES)
+    assert not judged["store octets a key added"]["flat"]
+    assert judged["valkey uss beyond its data"]["flat"]
 
 
 def test_latency_that_grows_is_named() -> None:

@@ -15,7 +15,7 @@ def test_a_short_soak_is_watched_and_exact() -> None:
     judged = result["growth"]
     for name in ("listener", "settlement", "enforcer", "http", "supervisor", "postgres"):
         assert judged[f"{name} uss"]["last"] > 1 << 20
-    assert judged["store octets a key"]["last"] > 50
+    assert judged["store octets a key added"]["last"] > 50
     assert judged["latency p99_ms"]["last"] == minute["p99_ms"]
     last = result["last_look"]
     assert last["store keys"] > 2 * 50 + 100  # sessions that ended are remembered
