@@ -10,7 +10,9 @@ from typing import Final
 
 import msgspec
 
+from rating.charge import Line
 from rating.quantity import Counters
+from rating.tally import Tally
 
 
 class _Entry(msgspec.Struct, frozen=True, array_like=True, gc=False):
@@ -42,7 +44,11 @@ class Opened(_Entry, frozen=True, array_like=True, gc=False, tag=1):
 
 
 class Used(_Entry, frozen=True, array_like=True, gc=False, tag=2):
-    """A record added usage and its charge. `used` and `total_micros` are after it, in the epoch."""
+    """A record added usage and its charge. `used` and `total_micros` are after it, in the epoch.
+
+    `lines` explain a charge that the counters and the plan alone do not; `tally` is then the
+    session's after it.
+    """
 
     kind: int
     event_time: int
@@ -53,6 +59,8 @@ class Used(_Entry, frozen=True, array_like=True, gc=False, tag=2):
     plan: str
     plan_version: int
     currency: str
+    lines: tuple[Line, ...] = ()
+    tally: Tally | None = None
 
 
 class Closed(_Entry, frozen=True, array_like=True, gc=False, tag=3):
@@ -121,7 +129,15 @@ class JobEvent(msgspec.Struct, frozen=True):
     error_cause: int
 
 
-Entry = Opened | Used | Closed | Reopened | Anomaly | Unrated
+class Pooled(msgspec.Struct, frozen=True, array_like=True, tag=7):
+    """What the sessions of an account share for rating, as it is now (see rating.pool)."""
+
+    account: str
+    at_ms: int
+    pool: bytes
+
+
+Entry = Pooled | Opened | Used | Closed | Reopened | Anomaly | Unrated
 
 #: Field names in the stream that are no charge sequence.
 LOOSE_FIELD: Final = b"0"

@@ -3,6 +3,7 @@
 <prefix>            rw:{<partition>}
 <prefix>:meta       hash: generation, sequence, version, fence, accounts, revisions, totals
 <prefix>:a:<id>     account, packed
+<prefix>:p:<id>     what the account's sessions share for rating, if there is anything: opaque
 <prefix>:s:<key>    session, packed header and opaque state; the key is "<nas>|<Acct-Session-Id>"
 <prefix>:u:<name>   subscriber: account, plan, and what a login needs to know
 <prefix>:as:<id>    set: session keys of an account's open sessions

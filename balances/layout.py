@@ -10,6 +10,7 @@ import msgspec
 
 from balances.errors import StoreRefused
 from balances.messages import Account, Grant, Step, StoredSession
+from rating.pool import NO_POOL
 
 _ACCOUNT = struct.Struct(">BBqqqqQQQ3s")
 _SESSION = struct.Struct(">BBQqQQI16sH")
@@ -18,9 +19,9 @@ _STEP = struct.Struct(">BHBQQqqqqBqI16s")
 _grant = msgspec.msgpack.Decoder(tuple[str, int, int, str, list[str]]).decode
 _RESTORED = struct.Struct(">BI16s")
 
-_UNLIMITED, _SUSPENDED, _CLOSED = 1, 2, 4
+_UNLIMITED, _SUSPENDED, _CLOSED, _POOLED = 1, 2, 4, 8
 _OPEN, _CUTTING, _REGRANT = 1, 2, 4
-_STEP_OPEN, _STEP_REGRANT_ONLY, _STEP_TAKES_GRANT = 1, 2, 4
+_STEP_OPEN, _STEP_REGRANT_ONLY, _STEP_TAKES_GRANT, _STEP_POOL = 1, 2, 4, 8
 
 #: Most entries of one step: the count is one octet.
 MAX_STEP_ENTRIES = 255
@@ -30,7 +31,10 @@ MAX_STEPS, MAX_ENTRIES = 1000, 2500
 
 
 def account_of(account: str, value: bytes) -> Account:
-    """Return the account packed in `value`. Raises StoreRefused for an unknown layout."""
+    """Return the account packed in `value`. Raises StoreRefused for an unknown layout.
+
+    The pool of one that has one is not in it: an empty one stands for it.
+    """
     if len(value) != _ACCOUNT.size or value[0] != 1:
         raise StoreRefused(f"account {account!r} has an unknown layout: {value[:80]!r}")
     _layout, flags, balance, reserved, limit, minimum, rating, charged, moved, currency = (
@@ -48,6 +52,7 @@ def account_of(account: str, value: bytes) -> Account:
         moved,
         bool(flags & _SUSPENDED),
         bool(flags & _CLOSED),
+        NO_POOL if flags & _POOLED else None,
     )
 
 
@@ -60,8 +65,10 @@ def account_or_none(account: str, value: bytes) -> Account | None:
 
 def account_flags(account: Account) -> int:
     """Return the flags of an account, as the store keeps them."""
-    return (_UNLIMITED if account.credit_limit is None else 0) | status_flags(
-        suspended=account.suspended, closed=account.closed
+    return (
+        (_UNLIMITED if account.credit_limit is None else 0)
+        | (0 if account.pool is None else _POOLED)
+        | status_flags(suspended=account.suspended, closed=account.closed)
     )
 
 
@@ -110,13 +117,15 @@ def grant_or_none(uid: bytes, value: bytes) -> Grant | None:
 def step_arguments(step: Step, nas_index: int) -> tuple[bytes | str, ...]:
     """Return a step as the commit function takes it; `nas_index` counts from 1."""
     assert len(step.uid) == 16, step.uid
-    assert len(step.entries) <= MAX_STEP_ENTRIES, len(step.entries)
+    entries = step.entries if step.pool is None else (*step.entries, step.pool)
+    assert len(entries) <= MAX_STEP_ENTRIES, len(entries)
     fixed = _STEP.pack(
-        len(step.entries),
+        len(entries),
         nas_index,
         (_STEP_OPEN if step.open else 0)
         | (0 if step.report else _STEP_REGRANT_ONLY)
-        | (_STEP_TAKES_GRANT if step.takes_grant else 0),
+        | (_STEP_TAKES_GRANT if step.takes_grant else 0)
+        | (0 if step.pool is None else _STEP_POOL),
         step.expected_version,
         step.expected_rating,
         step.charge,
@@ -129,9 +138,14 @@ def step_arguments(step: Step, nas_index: int) -> tuple[bytes | str, ...]:
         step.quiet,
         step.uid,
     )
-    return (fixed, step.session, step.account, step.state, *step.entries)
+    return (fixed, step.session, step.account, step.state, *entries)
 
 
 def restored_session(*, is_open: bool, quiet: int, uid: bytes) -> bytes:
     """Return the fixed part of a session to be restored."""
     return _RESTORED.pack(is_open, quiet, uid)
+
+
+def packed_octets(value: bytes) -> msgspec.Raw:
+    """Return octets as a MessagePack text (str 32): Lua's cmsgpack does not know the type bin."""
+    return msgspec.Raw(b"\xdb" + len(value).to_bytes(4) + value)

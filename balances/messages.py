@@ -4,8 +4,11 @@ import enum
 
 import msgspec
 
+from rating.allowance import Bucket
 from rating.money import MAX_MICROS
+from rating.pool import Granted, Placed, encode_part
 from rating.reservation import Pace
+from rating.tally import Tally
 from rating.usage import Meter
 
 
@@ -14,7 +17,8 @@ class SessionState(msgspec.Struct, frozen=True, array_like=True, gc=False):
 
     `reported_ms` is when its last report was made, by our own clocks (a NAS's clock may be wrong).
     `identity` is how its NAS knows it: MessagePack of radius.records.SessionIdentity. `admitted` is
-    False as long as its account lacked the credit to begin.
+    False as long as its account lacked the credit to begin. `tally` is there once
+    its price is not a function of its counters alone.
 
     New fields go to the end, with a default: an old worker beside a new one reads and drops them.
     """
@@ -28,6 +32,7 @@ class SessionState(msgspec.Struct, frozen=True, array_like=True, gc=False):
     reported_ms: int
     identity: msgspec.Raw
     admitted: bool = True
+    tally: Tally | None = None
 
 
 encode_state = msgspec.msgpack.Encoder().encode
@@ -38,7 +43,8 @@ class Account(msgspec.Struct, frozen=True, gc=False):
     """An account in the store, at one moment. Amounts are micros of its currency.
 
     `credit_limit` is None for unlimited credit. `rating_version` moves when something changes that
-    rating reads; `charged` counts its settlement entries, `moved` its movements from outside.
+    rating reads; `pool` is what its sessions share for that (rating.pool), None if there is
+    nothing; `charged` counts its settlement entries, `moved` its movements from outside.
     """
 
     account: str
@@ -52,6 +58,7 @@ class Account(msgspec.Struct, frozen=True, gc=False):
     moved: int
     suspended: bool = False
     closed: bool = False
+    pool: bytes | None = None
 
     @property
     def available(self) -> int | None:
@@ -163,7 +170,8 @@ class Step(msgspec.Struct, frozen=True, gc=False):
     what that held is given back in the same step, and without it the step is stale.
     `least` is what must be available again before the session need not end after all; 0 for
     anything. `quiet` is after how many seconds of silence it is taken for lost. `report` is False
-    when no record of its own caused the step, so that its silence goes on.
+    when no record of its own caused the step, so that its silence goes on. `pool` takes
+    the place of the account's, under a new rating version.
     """
 
     session: str
@@ -185,6 +193,7 @@ class Step(msgspec.Struct, frozen=True, gc=False):
     report: bool = True
     least: int = 0
     takes_grant: bool = False
+    pool: bytes | None = None
 
 
 class Occupant(msgspec.Struct, frozen=True):
@@ -299,7 +308,37 @@ class DropSubscriber(Movement, frozen=True, tag="drop"):
     username: str
 
 
-AnyMovement = OpenAccount | Post | SetLimits | SetStatus | PutSubscriber | DropSubscriber
+class GrantAllowance(Movement, frozen=True, tag="grant"):
+    """The account is granted an allowance, by a top-up or a promotion."""
+
+    bucket: Bucket
+
+    def part(self) -> bytes:
+        """Return it as it is appended to the account's pool."""
+        return encode_part(Granted(self.sequence, self.bucket))
+
+
+class SetCalendar(Movement, frozen=True, tag="calendar"):
+    """The account's time zone (IANA), and the day of the month on which its cycles begin."""
+
+    zone: str
+    billing_day: int
+
+    def part(self) -> bytes:
+        """Return it as it is appended to the account's pool."""
+        return encode_part(Placed(self.sequence, self.zone, self.billing_day))
+
+
+AnyMovement = (
+    OpenAccount
+    | Post
+    | SetLimits
+    | SetStatus
+    | PutSubscriber
+    | DropSubscriber
+    | GrantAllowance
+    | SetCalendar
+)
 
 encode_movement = msgspec.json.Encoder().encode
 decode_movement = msgspec.json.Decoder(AnyMovement).decode

@@ -12,7 +12,20 @@ from balances.messages import Account, RestoredSession, Subscriber
 _pack = msgspec.msgpack.Encoder().encode
 
 #: What of a partition's keys goes when its books begin anew; `u:` is restored, the rest stays.
-_CLEARED = ("a:*", "s:*", "u:*", "as:*", "ns:*", "j:*", "g:*", "ag:*", "lu:*", "gs:*", "gu:*")
+_CLEARED = (
+    "a:*",
+    "p:*",
+    "s:*",
+    "u:*",
+    "as:*",
+    "ns:*",
+    "j:*",
+    "g:*",
+    "ag:*",
+    "lu:*",
+    "gs:*",
+    "gu:*",
+)
 
 
 class Restoration:
@@ -73,6 +86,7 @@ class Restoration:
                     account.charged,
                     account.moved,
                     account.currency,
+                    layout.packed_octets(account.pool or b""),
                 )
             )
             for account in accounts

@@ -21,11 +21,13 @@ from balances.messages import (
     DropSubscriber,
     Found,
     Grant,
+    GrantAllowance,
     Lookup,
     OpenAccount,
     Outcome,
     Post,
     PutSubscriber,
+    SetCalendar,
     SetLimits,
     SetStatus,
     Snapshot,
@@ -33,6 +35,7 @@ from balances.messages import (
     Step,
     Subscriber,
 )
+from rating.pool import NO_POOL
 
 #: A second Accounting-On this soon after another is the same one, resent without its delay.
 BOOT_REPEAT_S = 30
@@ -128,7 +131,22 @@ class Store:
             for name, value in zip(wanted, values, strict=True)
             if value is not None and (account := layout.account_or_none(name, value)) is not None
         }
-        return accounts, subscribers
+        return await self._with_pools(accounts), subscribers
+
+    async def _with_pools(self, accounts: dict[str, Account]) -> dict[str, Account]:
+        """Return the accounts with their pools; most have none, and cost nothing here.
+
+        A pool is never older than its account as it was read: a commit from the two is stale then.
+        """
+        names = [name for name, account in accounts.items() if account.pool is not None]
+        if not names:
+            return accounts
+        prefix = self._connection.prefix
+        values = await self._connection.ask(("MGET", *[f"{prefix}:p:{name}" for name in names]))
+        return accounts | {
+            name: msgspec.structs.replace(accounts[name], pool=NO_POOL if value is None else value)
+            for name, value in zip(names, values, strict=True)
+        }
 
     async def _grants(self, lookups: Sequence[Lookup | None]) -> list[Grant | None]:
         """Return the grant that each session may begin with: by Class, by session, by device."""
@@ -212,10 +230,13 @@ class Store:
             return []
         keys = [f"{self._connection.prefix}:a:{name}" for name in names]
         values = await self._connection.ask(("MGET", *keys))
-        return [
-            None if value is None else layout.account_of(name, value)
+        accounts = {
+            name: layout.account_of(name, value)
             for name, value in zip(names, values, strict=True)
-        ]
+            if value is not None
+        }
+        accounts = await self._with_pools(accounts)
+        return [accounts.get(name) for name in names]
 
     async def mark_boot(self, nas: str, event_time: int) -> bool:
         moved = await self._connection.call(
@@ -303,3 +324,10 @@ def _movement(movement: AnyMovement) -> tuple[object, ...]:
             return (*head, "subscriber", username, plan, login)
         case DropSubscriber(username=username):
             return (*head, "drop", username)
+        case GrantAllowance() | SetCalendar():
+            return (
+                *head,
+                "pool",
+                layout.packed_octets(movement.part()),
+                layout.packed_octets(NO_POOL),
+            )

@@ -23,9 +23,6 @@ _MONDAY: Final = 4 * DAY
 #: Offsets are looked up in blocks of about a year.
 _BLOCK: Final = 400 * DAY
 
-#: What `datetime` can tell; times are 0 or later.
-MAX_TIME: Final = 200_000_000_000
-
 WEEKDAYS: Final = ("mon", "tue", "wed", "thu", "fri", "sat", "sun")
 HOLIDAY: Final = "holiday"
 

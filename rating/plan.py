@@ -6,7 +6,6 @@ import msgspec
 
 from rating.access import PLAIN, Access
 from rating.allowance import Allowance
-from rating.calendar import MAX_TIME
 from rating.money import MAX_MICROS
 from rating.tariff import MAX_UNITS, Tariff, TariffError
 
@@ -26,13 +25,6 @@ class Policy(enum.StrEnum):
     LENIENT = "lenient"
 
 
-class OnNewVersion(enum.StrEnum):
-    """What a running session does when its plan gets a further version."""
-
-    KEEP = "keep"
-    NEXT_REPORT = "next_report"
-
-
 class Plan(msgspec.Struct, frozen=True, forbid_unknown_fields=True, dict=True):
     """One version of a plan; it never changes, a change is a new version.
 
@@ -41,9 +33,7 @@ class Plan(msgspec.Struct, frozen=True, forbid_unknown_fields=True, dict=True):
     to begin at all, so that a subscriber without credit does not log in again and again. `access`
     is what a login is given besides.
 
-    A version holds from `valid_from` on (Unix seconds), if a later one does not. By
-    `on_new_version` a running session keeps the version it has, or goes on under the newest from
-    the next report: all that this report adds is priced by the new version.
+    A running session keeps the version that it began with.
     """
 
     name: str
@@ -53,14 +43,7 @@ class Plan(msgspec.Struct, frozen=True, forbid_unknown_fields=True, dict=True):
     reserve_octets: int = 10_000_000
     minimum_credit_micros: int = 0
     allowances: tuple[Allowance, ...] = ()
-    on_new_version: OnNewVersion = OnNewVersion.KEEP
-    valid_from: int = 0
     access: Access = PLAIN
-
-    @property
-    def shares(self) -> bool:
-        """Whether its sessions read or change what the sessions of an account share."""
-        return bool(self.allowances) or any(rule.tiers for rule in self.tariff.rules)
 
     def __post_init__(self) -> None:
         faults: list[str] = []
@@ -73,8 +56,6 @@ class Plan(msgspec.Struct, frozen=True, forbid_unknown_fields=True, dict=True):
                 f"minimum_credit_micros is {self.minimum_credit_micros},"
                 f" allowed is 0 to {MAX_MICROS}"
             )
-        if not 0 <= self.valid_from <= MAX_TIME:
-            faults.append(f"valid_from is {self.valid_from}, allowed is 0 to {MAX_TIME}")
         faults += self._allowance_faults()
         faults += self.access.faults()
         if faults:

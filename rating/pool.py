@@ -1,4 +1,4 @@
-"""What all sessions of an account share for rating: buckets, units of the cycle, thresholds.
+"""What all sessions of an account share for rating: buckets, and units of the cycle.
 
 It is kept in the store as one value beside the account, and replaced as a whole, under the
 account's rating version. Accounts whose plans have neither allowances nor tiers have none.
@@ -26,14 +26,13 @@ class Count(msgspec.Struct, array_like=True):
 class Pool(msgspec.Struct, array_like=True):
     """What the sessions of an account share; new fields go to the end, with a default.
 
-    Mutable while a charge is computed, on a copy of its own (`copy`). `crossed` names the
-    thresholds that were crossed and not left again. `folded` is the sequence of the last movement
-    that is in it. `zone` (IANA; empty: that of the tariff) and `billing_day` are the account's.
+    Mutable while a charge is computed, on a copy of its own (`copy`). `folded` is the
+    sequence of the last movement that is in it. `zone` (IANA; empty: that of
+    the tariff) and `billing_day` are the account's.
     """
 
     buckets: list[Bucket] = msgspec.field(default_factory=list[Bucket])
     counts: list[Count] = msgspec.field(default_factory=list[Count])
-    crossed: list[str] = msgspec.field(default_factory=list[str])
     granted: int = 0  # the order of the last bucket
     folded: int = 0
     zone: str = ""
@@ -233,7 +232,6 @@ def copy(pool: Pool | None) -> Pool:
     return Pool(
         [msgspec.structs.replace(bucket) for bucket in pool.buckets],
         [Count(count.group, count.number, count.units) for count in pool.counts],
-        list(pool.crossed),
         pool.granted,
         pool.folded,
         pool.zone,

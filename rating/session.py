@@ -91,7 +91,12 @@ def _price_by_tally(
     tally = None if begins else sharing.tally
     if tally is None:
         if before is None or begins:
-            tally = begin(plan, meter.started, meter.started + meter.base.seconds)
+            tally = begin(
+                plan,
+                meter.started,
+                meter.started + meter.base.seconds,
+                sharing.subject.service,
+            )
         else:
             tally = of_meter(plan, before)
     if not folded.finding.changes or not folded.usage:

@@ -28,8 +28,8 @@ class Tally(msgspec.Struct, frozen=True, array_like=True):
 
     `units` and `covered` are, for each rule, what was used and what of it allowances paid.
     `money_micros` is the price of all that, with the connect fee, before the session's minimum and
-    maximum. `at` is the moment up to which usage is priced. `carried_micros` is what the session
-    ran up under earlier versions. `began` tells that it used anything.
+    maximum. `at` is the moment up to which usage is priced. `began` tells that it used anything.
+    `service` is the session's, as its first record named it.
     """
 
     anchor: int
@@ -37,8 +37,8 @@ class Tally(msgspec.Struct, frozen=True, array_like=True):
     units: tuple[int, ...]
     covered: tuple[int, ...]
     money_micros: int = 0
-    carried_micros: int = 0
     began: bool = False
+    service: str = ""
 
 
 class Subject(msgspec.Struct, frozen=True):
@@ -69,10 +69,10 @@ class Priced(msgspec.Struct, frozen=True):
     lines: tuple[Line, ...]
 
 
-def begin(plan: Plan, anchor: int, at: int | None = None) -> Tally:
+def begin(plan: Plan, anchor: int, at: int | None = None, service: str = "") -> Tally:
     """Return the tally of a session that has not used anything, until `at`."""
     none = (0,) * len(plan.tariff.rules)
-    return Tally(anchor, anchor if at is None else at, none, none)
+    return Tally(anchor, anchor if at is None else at, none, none, service=service)
 
 
 def of_meter(plan: Plan, meter: Meter) -> Tally:
@@ -93,24 +93,14 @@ def of_meter(plan: Plan, meter: Meter) -> Tally:
     )
 
 
-def go_on(plan: Plan, anchor: int, at: int, run_up_micros: int, *, began: bool) -> Tally:
-    """Return the tally of a session that goes on under another version of its plan.
-
-    It ran up so much under the earlier ones, until `at`. If it has begun to use, its connect fee
-    is paid.
-    """
-    none = (0,) * len(plan.tariff.rules)
-    return Tally(anchor, at, none, none, 0, run_up_micros, began)
-
-
 def total(plan: Plan, tally: Tally) -> int:
     """Return what a session has run up, minimum and maximum applied. It never falls."""
     tariff = plan.tariff
     if not tally.began:
-        return tally.carried_micros
-    amount = max(tally.carried_micros + tally.money_micros, tariff.minimum_micros)
+        return 0
+    amount = max(tally.money_micros, tariff.minimum_micros)
     if tariff.maximum_micros is not None:
-        amount = min(amount, max(tariff.maximum_micros, tally.carried_micros))
+        amount = min(amount, tariff.maximum_micros)
     return amount
 
 
@@ -234,8 +224,8 @@ class _Pricing:
             tuple(self.units),
             tuple(self.covered),
             money,
-            before.carried_micros,
             True,
+            before.service,
         )
         self._settle(before, low)
 
@@ -413,10 +403,9 @@ def _adjustments(plan: Plan, before: Tally, after: Tally) -> list[Line]:
 
 def _missing(plan: Plan, tally: Tally) -> int:
     """What is added to come up to the minimum."""
-    sum_ = tally.carried_micros + tally.money_micros
-    return max(plan.tariff.minimum_micros - sum_, 0) if tally.began else 0
+    return max(plan.tariff.minimum_micros - tally.money_micros, 0) if tally.began else 0
 
 
 def _waived(plan: Plan, tally: Tally) -> int:
     """What is taken off to come down to the maximum."""
-    return tally.carried_micros + tally.money_micros + _missing(plan, tally) - total(plan, tally)
+    return tally.money_micros + _missing(plan, tally) - total(plan, tally)

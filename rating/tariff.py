@@ -134,9 +134,9 @@ class Rule(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 class Service(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """A class of sessions with prices of its own, known by what their first record says.
 
-    `match` maps an attribute (nas_group, realm, called_station, port_type, class) to patterns, one
-    of which must fit: `*` at the end stands for anything, and case does not count. All attributes
-    named must fit. The first service of a tariff that fits is the session's.
+    `match` maps an attribute (nas, by its name; realm, called_station, port_type, class) to
+    patterns, one of which must fit: `*` stands for anything, and case does not count. All
+    attributes named must fit. The first service of a tariff that fits is the session's.
     """
 
     name: str
@@ -157,7 +157,7 @@ class Service(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 #: What services are told apart by.
-MATCHED = ("nas_group", "realm", "called_station", "port_type", "class")
+MATCHED = ("nas", "realm", "called_station", "port_type", "class")
 
 
 class AtMaximum(enum.StrEnum):

@@ -8,13 +8,15 @@
 --          { account, sequence, 'status', flags }              (SUSPENDED, CLOSED)
 --          { account, sequence, 'subscriber', user name, plan, login (opaque) }
 --          { account, sequence, 'drop', user name }
+--          { account, sequence, 'pool', part (opaque), the pool of an account without one }
 -- returns  { now, { applied sequence of the account per movement } }
 --
 -- Only the account's applied sequence + 1 is applied; an earlier one was applied before, a later one
 -- has to wait for what is missing. The caller goes on from the sequence returned. A movement whose
 -- account cannot be (not opened, or a balance beyond 2^53) raises an error, and nothing is applied.
 --
--- The rating version moves with what rating reads (status, subscriber), never with money. When money
+-- The rating version moves with what rating reads (status, subscriber, pool), never with money. A part
+-- is appended to the account's pool; who rates next folds it in. When money
 -- may end a cut or must begin one, the account's sessions are to be granted anew.
 
 local function set_limits(a, id, limit, minimum)
@@ -76,8 +78,16 @@ local function apply_one(j, p, a, m, totals)
     count(totals, a.currency, 'limit', -a.minimum)
     return a, ALL
   elseif kind == 'status' then
-    a.flags = (has(a.flags, UNLIMITED) and UNLIMITED or 0) + m[4]
+    a.flags = (has(a.flags, UNLIMITED) and UNLIMITED or 0) + (has(a.flags, POOLED) and POOLED or 0)
+      + m[4]
     a.rating = a.rating + 1
+    return a, ALL
+  elseif kind == 'pool' then
+    local key = p .. ':p:' .. m[1]
+    local before = redis.call('GET', key)
+    j:write(before and { 'SET', key, before } or { 'DEL', key }, 'SET', key, (before or m[5]) .. m[4])
+    a.rating = a.rating + 1
+    if not has(a.flags, POOLED) then a.flags = a.flags + POOLED end
     return a, ALL
   elseif kind == 'subscriber' or kind == 'drop' then
     local key = p .. ':u:' .. m[4]

@@ -70,7 +70,7 @@ end
 -- restore_accounts, restore_sessions: write the books anew behind a fence, from Postgres.
 --
 -- args     (accounts) per account a MessagePack array: id, flags, balance, limit, minimum, rating
---          version, charge sequence, movement sequence, currency
+--          version, charge sequence, movement sequence, currency, pool ('' for none)
 --          (sessions) now, then per session: fixed part RESTORED, session key, account, NAS, state
 -- returns  how many were written
 -- Restored sessions hold nothing and are woken at once, to be granted anew.
@@ -92,6 +92,7 @@ local function restore_accounts(keys, args)
       local key = p .. ':a:' .. m[1]
       j:write({ 'DEL', key }, 'SET', key, account_value({ flags = m[2], balance = m[3], reserved = 0,
         limit = m[4], minimum = m[5], rating = m[6], charged = m[7], moved = m[8], currency = m[9] }))
+      if m[10] and m[10] ~= '' then redis.call('SET', p .. ':p:' .. m[1], m[10]) end
       open_totals(j, p, m[9])
       count(totals, m[9], 'balance', m[3])
       count(totals, m[9], 'limit', m[4])

@@ -12,7 +12,9 @@
 -- A step is committed if the session still has the version that was read (0: none), the account its
 -- rating version, the NAS its boot mark, and if the grant that was expected is just what is
 -- available now. A step may take over the grant of a login, whose uid its session then has: without
--- that grant it is stale. Balance and reserved move by difference, so a top-up or a sibling session does not
+-- that grant it is stale. A step may bring a new pool for its account (what its sessions share for
+-- rating; opaque), as its last entry: it takes the place of the old one, and the rating version moves,
+-- so that whatever was rated from the old one is stale. Balance and reserved move by difference, so a top-up or a sibling session does not
 -- make a step stale unless it changes the grant.
 --
 -- All sessions and accounts are read in two commands and written in one; the rest is written only
@@ -21,7 +23,7 @@
 -- entries, nas, flags, expected version, rating version, charge, want, grant (micros),
 -- cut after (ms, -1 = not), cause, least (micros), quiet (s), uid
 local STEP = '>BI2BI8I8i8i8i8i8Bi8I4c16'
-local STEP_OPEN, STEP_REGRANT_ONLY, STEP_TAKES_GRANT = 1, 2, 4
+local STEP_OPEN, STEP_REGRANT_ONLY, STEP_TAKES_GRANT, STEP_POOL = 1, 2, 4, 8
 
 -- What one command can take: Lua passes some 8,000 values. layout.py knows these bounds too.
 local MAX_STEPS, MAX_ENTRIES = 1000, 2500
@@ -93,7 +95,7 @@ function Batch:stage(i)
   -- What no state of the books could make right. An open session does not change its account: what
   -- it holds, and its place in that account's index, would be left behind.
   if charge < 0 or want < 0 or not CAUSES[cause] or (want > 0 and not is_open)
-    or (was_open and old.account ~= args[at + 2]) then
+    or (was_open and old.account ~= args[at + 2]) or (has(flags, STEP_POOL) and entries == 0) then
     return FAULTY
   end
   -- Beyond MAX the number is not the one that was meant any more.
@@ -130,6 +132,12 @@ function Batch:stage(i)
   step.written = session_value(step.flags, self.books.version + 1, grant, seen, wake, quiet, uid,
     args[at + 2], args[at + 3])
 
+  if has(flags, STEP_POOL) then
+    entries = entries - 1
+    a.pool = args[at + 4 + entries]
+    a.rating = a.rating + 1
+    if not has(a.flags, POOLED) then a.flags = a.flags + POOLED end
+  end
   a.balance, a.reserved = balance, reserved + grant
   a.touched = true
   count(self.totals, a.currency, 'balance', -charge)
@@ -199,7 +207,13 @@ function Batch:write_values(j)
   end
   for i = 1, self.account_count do
     local a = self.accounts[i]
-    if a and a.touched then put(a.key, account_value(a), a.value) end
+    if a and a.touched then
+      put(a.key, account_value(a), a.value)
+      if a.pool then
+        local key = self.p .. ':p:' .. a.id
+        put(key, a.pool, redis.call('GET', key))
+      end
+    end
   end
   if n == 0 then return end
   j:write(function()

@@ -22,7 +22,7 @@ local STALE_SESSION, NO_ACCOUNT, STALE_RATING, STALE_CREDIT, STALE_BOOT, BOUND, 
 -- How long a closed session keeps its marks, for records that come late.
 local LATE_WINDOW_MS = 7 * 24 * 3600 * 1000
 
-local UNLIMITED, SUSPENDED, CLOSED = 1, 2, 4   -- account flags
+local UNLIMITED, SUSPENDED, CLOSED, POOLED = 1, 2, 4, 8  -- account flags; POOLED: it has a pool
 local OPEN, CUTTING, REGRANT = 1, 2, 4         -- session flags
 
 -- Whether a set of flags (an integer below 256) has one of them.

@@ -13,10 +13,12 @@ from balances.messages import (
     AnyMovement,
     CutCause,
     DropSubscriber,
+    GrantAllowance,
     OpenAccount,
     Outcome,
     Post,
     PutSubscriber,
+    SetCalendar,
     SetLimits,
     SetStatus,
     Status,
@@ -25,6 +27,7 @@ from balances.messages import (
     Subscriber,
 )
 from rating.money import MAX_MICROS
+from rating.pool import NO_POOL
 
 _replace = msgspec.structs.replace
 
@@ -49,7 +52,7 @@ class Booking:
     def book(self, steps: list[Step], loose: list[bytes]) -> list[Outcome]:
         """Book what can be; return the outcomes, which tell what is there after all of them."""
         partition = self._partition
-        entries = sum(len(step.entries) for step in steps) + len(loose)
+        entries = sum(len(step.entries) + (step.pool is not None) for step in steps) + len(loose)
         if len(steps) > MAX_STEPS or entries > MAX_ENTRIES:
             raise StoreRefused(
                 f"a commit of {len(steps)} steps and {entries} entries:"
@@ -80,6 +83,8 @@ class Booking:
             balance=account.balance - step.charge,
             reserved=account.reserved - self._held(step, old) + step.grant,
             charged=account.charged + len(step.entries),
+            rating_version=account.rating_version + (step.pool is not None),
+            pool=account.pool if step.pool is None else step.pool,
         )
         self._entries += (
             (str(account.charged + number).encode(), entry)
@@ -256,6 +261,9 @@ class Moving:
             case PutSubscriber(username=username, plan=plan, login=login):
                 self._subscribers[username] = Subscriber(account.account, plan, login)
                 return _rerated(account), None
+            case GrantAllowance() | SetCalendar():
+                pool = (account.pool or NO_POOL) + movement.part()
+                return _rerated(account, pool=pool), Wake.ALL
             case DropSubscriber(username=username):
                 owner = self._subscribers.get(username, self._partition.subscribers.get(username))
                 if owner is not None and owner.account == account.account:
@@ -290,6 +298,6 @@ def _check_limits(account: str, limit: int | None, minimum: int) -> None:
         raise StoreRefused(f"account {account}: limits are 0 to {MAX_MICROS}")
 
 
-def _rerated(account: Account, **changes: bool) -> Account:
+def _rerated(account: Account, **changes: bool | bytes) -> Account:
     """The account after a change of something that rating reads."""
     return _replace(account, rating_version=account.rating_version + 1, **changes)

@@ -12,9 +12,10 @@
 
 Amounts are decimal texts in currency units. Quantities are numbers (octets or seconds), or texts
 such as "GB" and "100 MB". The keys of a plan are name, currency, policy, reserve_octets,
-minimum_credit, connect_fee and minimum; those of a rule counter, price, per, first and further
-(`first` is as `further`, unless it is given). A table [plan.access] has the keys of
-rating.access.Access.
+minimum_credit, connect_fee, minimum, maximum, at_maximum, zone, holidays and tier_period; those of
+a rule counter, price, per, first and further (`first` is as `further`, unless it is given), bands,
+services, name and tier_mode, with tiers under [[plan.rule.tier]]. Time bands, services and
+allowances are under [[plan.band]], [[plan.service]] and [[plan.allowance]]: see docs/rating.md.
 """
 
 import tomllib
@@ -23,16 +24,22 @@ from typing import Any, Final
 
 import msgspec
 
+from billing.catalogue import parts
 from billing.catalogue.fields import Fault, Fields, Lines
 from rating.access import PLAIN, Access
+from rating.calendar import Period
 from rating.plan import Plan, Policy
-from rating.tariff import Counter, Rule, Tariff, TariffError
+from rating.tariff import AtMaximum, Counter, Rule, Tariff, TariffError, TierMode
 
 _PLAN_KEYS: Final = (
     *("name", "currency", "policy", "reserve_octets", "minimum_credit", "connect_fee", "minimum"),
-    *("access", "rule"),
+    *("access", "rule", "maximum", "at_maximum", "zone", "holidays", "tier_period"),
+    *("band", "service", "allowance"),
 )
-_RULE_KEYS: Final = ("counter", "price", "per", "first", "further")
+_RULE_KEYS: Final = (
+    *("counter", "price", "per", "first", "further", "bands", "services", "tier", "tier_mode"),
+    "name",
+)
 
 #: A plan gets its version when it is loaded.
 UNVERSIONED: Final = 1
@@ -104,6 +111,13 @@ def _plan(table: dict[str, Any], index: int, lines: Lines, file: str, faults: li
             rules=tuple(rule for rule in rules if rule is not None),
             connect_fee_micros=fields.amount("connect_fee", default=0),
             minimum_micros=fields.amount("minimum", default=0),
+            maximum_micros=fields.amount("maximum", default=0) if "maximum" in table else None,
+            at_maximum=fields.one_of("at_maximum", AtMaximum, AtMaximum.FREE) or AtMaximum.FREE,
+            bands=parts.bands_of(fields),
+            holidays=parts.holidays_of(fields, table),
+            services=parts.services_of(fields),
+            zone=parts.zone_of(fields, table),
+            cycle=fields.one_of("tier_period", Period, Period.CYCLE) or Period.CYCLE,
         )
     except TariffError as error:
         tariff = _STAND_IN_TARIFF
@@ -113,10 +127,18 @@ def _plan(table: dict[str, Any], index: int, lines: Lines, file: str, faults: li
     access = _access(fields, faults, lines.of_plan_keys(index))
     reserve_octets = fields.quantity("reserve_octets", "octets", default=10_000_000)
     minimum_credit = fields.amount("minimum_credit", default=0)
+    allowances = parts.allowances_of(fields)
     assert policy is not None
     try:
         return Plan(
-            name, UNVERSIONED, tariff, policy, reserve_octets, minimum_credit, access=access
+            name,
+            UNVERSIONED,
+            tariff,
+            policy,
+            reserve_octets,
+            minimum_credit,
+            allowances=allowances,
+            access=access,
         )
     except TariffError as error:
         _note(error, fields)
@@ -152,14 +174,28 @@ def _rule(
     fields.refuse_unknown(_RULE_KEYS)
     counter = fields.one_of("counter", Counter, None)
     kind = "seconds" if counter is Counter.SECONDS else "octets"
-    price = fields.amount("price")
+    tiers = parts.tiers_of(fields, kind)
+    price = fields.amount("price", default=0 if tiers else None)
     per = fields.quantity("per", kind, default=1)
     further = fields.quantity("further", kind, default=1)
     first = fields.quantity("first", kind, default=further)
     if len(plan.faults) > before:
         return None
     assert counter is not None
-    rule = Rule(counter, price, per, first, further)
+    tier_mode = fields.one_of("tier_mode", TierMode, TierMode.GRADUATED)
+    assert tier_mode is not None
+    rule = Rule(
+        counter,
+        price,
+        per,
+        first,
+        further,
+        bands=parts.texts(fields, table, "bands", ()),
+        services=parts.texts(fields, table, "services", ()),
+        tiers=tiers,
+        tier_mode=tier_mode,
+        name=fields.text("name", "") if "name" in table else "",
+    )
     for fault in rule.faults():
         fields.fault("", fault)
     return rule if len(plan.faults) == before else None

@@ -13,8 +13,9 @@ SELECT now()
 -- name: accounts
 -- All accounts, with their balances by the ledger.
 SELECT account_id, currency, status, credit_limit_micros, minimum_balance_micros,
-    movement_sequence, coalesce(balance_micros, 0) AS balance_micros
+    movement_sequence, coalesce(balance_micros, 0) AS balance_micros, pool
 FROM customer_billing_accounts AS account
+LEFT JOIN rating_pools USING (account_id)
 LEFT JOIN (
     SELECT account_id, currency, -sum(amount_micros)::bigint AS balance_micros
     FROM ledger_postings JOIN ledgers USING (ledger)

@@ -82,4 +82,5 @@ def _account(row: asyncpg.Record, generation: int) -> Account:
         moved=row["movement_sequence"],
         suspended=row["status"] == "suspended",
         closed=row["status"] == "closed",
+        pool=row["pool"],
     )

@@ -13,8 +13,10 @@ from billing.settlement.times import unix_ms, unix_seconds
 from billing.statements import load
 from rating.quantity import NOTHING, Counters
 from rating.reservation import Pace
+from rating.tally import Tally
 from rating.usage import Kind, Meter, Phase, Report
 
+_decode_tally: Final = msgspec.msgpack.Decoder(Tally).decode
 _SQL = load(__package__, "queries.sql")
 
 #: How often a session is taken to report until it shows: its pace is not kept here.
@@ -104,6 +106,7 @@ def _archived(row: asyncpg.Record, interval_seconds: int) -> ArchivedSession:
             pace=Pace(interval_seconds),
             reported_ms=_reported_ms(row),
             identity=msgspec.Raw(row["identity"]),
+            tally=None if row["tally"] is None else _decode_tally(row["tally"]),
         ),
     )
 

@@ -1,6 +1,6 @@
 """Why a charge is what it is: its lines, computed anew from the plan it was charged under."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from datetime import datetime
 from typing import Final
 from uuid import UUID
@@ -17,6 +17,7 @@ from rating.quantity import NOTHING, Counters
 from rating.tariff import Tariff
 
 _SQL = load(__package__, "queries.sql")
+_decode_lines: Final = msgspec.json.Decoder(tuple[Line, ...]).decode
 _decode_plan: Final = msgspec.json.Decoder(Plan).decode
 
 PlanVersion = tuple[str, int]
@@ -80,6 +81,15 @@ async def plan_versions(conn: Connection, wanted: Iterable[PlanVersion]) -> dict
     return plans
 
 
+async def kept_lines(conn: Connection, sessions: Sequence[UUID]) -> dict[UUID, tuple[Line, ...]]:
+    """Return the lines of the sessions that keep them: those of all their charges."""
+    found: dict[UUID, tuple[Line, ...]] = {}
+    for row in await conn.fetch(_SQL["lines_of_sessions"], list(sessions)):
+        uid = row["session_uid"]
+        found[uid] = found.get(uid, ()) + _decode_lines(row["lines"])
+    return found
+
+
 async def explain(conn: Connection, session_uid: UUID) -> ExplainedSession:
     """Return a session epoch with the reasons of each charge. Raises NotFound."""
     row = await conn.fetchrow(_SQL["session"], session_uid)
@@ -103,10 +113,13 @@ async def explain(conn: Connection, session_uid: UUID) -> ExplainedSession:
                 octets_out=usage.octets_out,
                 charged_micros=record["charged_micros"],
                 total_micros=record["total_micros"],
-                lines=lines_of(tariff, after - usage, after, record["charged_micros"]),
+                lines=lines_of(tariff, after - usage, after, record["charged_micros"])
+                if record["lines"] is None
+                else _decode_lines(record["lines"]),
             )
         )
     used, charged = figures(row)
+    told = await kept_lines(conn, [session_uid])
     return ExplainedSession(
         session_uid=session_uid,
         username=row["username"],
@@ -115,6 +128,8 @@ async def explain(conn: Connection, session_uid: UUID) -> ExplainedSession:
         plan_version=row["plan_version"],
         currency=row["currency"],
         charged_micros=charged,
-        lines=lines_of(tariff, NOTHING, used, charged),
+        lines=told[session_uid]
+        if session_uid in told
+        else lines_of(tariff, NOTHING, used, charged),
         charges=charges,
     )

@@ -4,7 +4,7 @@
 -- name: newest_epochs
 -- The newest epoch of each session key of $1, with its newest usage record if it is open.
 SELECT session.*, usage.settled_at, usage.event_at, usage.used_seconds, usage.used_octets_in,
-    usage.used_octets_out, usage.total_micros
+    usage.used_octets_out, usage.total_micros, kept.tally
 FROM (
     SELECT DISTINCT ON (session_key) *
     FROM accounting_sessions
@@ -17,12 +17,13 @@ LEFT JOIN LATERAL (
     ORDER BY settled_at DESC, used_seconds DESC, used_octets_in DESC, used_octets_out DESC
     LIMIT 1
 ) AS usage ON true
+LEFT JOIN session_tallies AS kept USING (session_uid)
 
 -- name: living_sessions
 -- All sessions that are open, with their newest usage record, or were closed no longer ago than $1;
 -- none that was followed by another epoch.
 SELECT session.*, usage.settled_at, usage.event_at, usage.used_seconds, usage.used_octets_in,
-    usage.used_octets_out, usage.total_micros
+    usage.used_octets_out, usage.total_micros, kept.tally
 FROM accounting_sessions AS session
 LEFT JOIN LATERAL (
     SELECT * FROM usage_records
@@ -30,6 +31,7 @@ LEFT JOIN LATERAL (
     ORDER BY settled_at DESC, used_seconds DESC, used_octets_in DESC, used_octets_out DESC
     LIMIT 1
 ) AS usage ON true
+LEFT JOIN session_tallies AS kept USING (session_uid)
 WHERE (session.closed_at IS NULL OR session.closed_at > now() - $1::interval) AND NOT EXISTS (
     SELECT FROM accounting_sessions AS later
     WHERE later.session_key = session.session_key
@@ -93,7 +95,8 @@ WHERE session.session_uid = $1
 
 -- name: records_of_session
 -- The usage records of session epoch $1, in the order in which they were charged.
-SELECT * FROM usage_records
+SELECT usage.*, told.lines FROM usage_records AS usage
+LEFT JOIN charge_lines AS told USING (session_uid, settled_at, charge_sequence)
 WHERE session_uid = $1
 ORDER BY settled_at, used_seconds, used_octets_in, used_octets_out
 
@@ -101,3 +104,9 @@ ORDER BY settled_at, used_seconds, used_octets_in, used_octets_out
 -- The definitions of plans, by name and version.
 SELECT name, version, definition FROM plans
 JOIN unnest($1::text[], $2::integer[]) AS wanted (name, version) USING (name, version)
+
+-- name: lines_of_sessions
+-- The lines of all charges of the sessions $1 that keep them, in the order of charging.
+SELECT session_uid, lines FROM charge_lines
+WHERE session_uid = ANY($1::uuid[])
+ORDER BY session_uid, settled_at, charge_sequence

@@ -7,7 +7,7 @@ import msgspec
 
 from billing.database import Connection
 from billing.sessions.archive import figures
-from billing.sessions.explain import lines_of, plan_versions
+from billing.sessions.explain import kept_lines, lines_of, plan_versions
 from billing.statements import load
 from rating.charge import Line
 from rating.quantity import NOTHING
@@ -50,6 +50,7 @@ async def sessions(
     assert account is not None or username is not None
     rows = await conn.fetch(_SQL["sessions_of"], account, username, limit)
     plans = await plan_versions(conn, [(row["plan"], row["plan_version"]) for row in rows])
+    told = await kept_lines(conn, [row["session_uid"] for row in rows])
     stated: list[StatedSession] = []
     for row in rows:
         used, charged = figures(row)
@@ -71,7 +72,9 @@ async def sessions(
                 octets_in=used.octets_in,
                 octets_out=used.octets_out,
                 charged_micros=charged,
-                lines=lines_of(tariff, NOTHING, used, charged),
+                lines=told[row["session_uid"]]
+                if row["session_uid"] in told
+                else lines_of(tariff, NOTHING, used, charged),
             )
         )
     return stated

@@ -89,6 +89,24 @@ ON CONFLICT (session_uid, code) DO UPDATE SET
     event_at = excluded.event_at, seconds = excluded.seconds,
     octets_in = excluded.octets_in, octets_out = excluded.octets_out
 
+-- name: keep_pools
+-- What the sessions of accounts share for rating, as it is now: account, octets. An account that is
+-- not known here has none.
+INSERT INTO rating_pools (account_id, pool)
+SELECT account_id, pool FROM unnest($1::text[], $2::bytea[]) AS kept (account_id, pool)
+WHERE EXISTS (SELECT FROM customer_billing_accounts AS known WHERE known.account_id = kept.account_id)
+ON CONFLICT (account_id) DO UPDATE SET pool = excluded.pool
+
+-- name: keep_lines
+-- The lines of charges: session, when they are settled, charge sequence, JSON.
+INSERT INTO charge_lines (session_uid, settled_at, charge_sequence, lines)
+SELECT * FROM unnest($1::uuid[], $2::timestamptz[], $3::bigint[], $4::jsonb[])
+
+-- name: keep_tallies
+-- The running totals of sessions as they are now: session, MessagePack.
+INSERT INTO session_tallies (session_uid, tally) SELECT * FROM unnest($1::uuid[], $2::bytea[])
+ON CONFLICT (session_uid) DO UPDATE SET tally = excluded.tally
+
 -- name: note_unrated
 -- Sessions that could not be rated: counted, with the record that is the newest on its NAS's clock.
 INSERT INTO unrated_records AS known

@@ -19,6 +19,7 @@ from balances.entries import (
     Closed,
     JobEvent,
     Opened,
+    Pooled,
     Reopened,
     Unrated,
     Used,
@@ -34,6 +35,8 @@ from billing.settlement.usage_rows import UsageRows
 #: An account and the currency it was charged in.
 AccountKey = tuple[str, str]
 
+_encode_lines: Final = msgspec.json.Encoder().encode
+_encode_tally: Final = msgspec.msgpack.Encoder().encode
 _UNREADABLE: Final = (ValueError, OverflowError, struct.error)
 
 
@@ -114,6 +117,9 @@ class Settlement:
         self.anomalies: dict[tuple[UUID, str], AnomalyNote] = {}
         self.unrated: dict[tuple[str, str, str], UnratedNote] = {}
         self.jobs: list[JobNote] = []
+        self.pools: dict[str, bytes] = {}
+        self.lines: dict[tuple[UUID, int], str] = {}
+        self.tallies: dict[UUID, bytes] = {}
         self.refusals: list[Refusal] = []
 
 
@@ -159,6 +165,7 @@ class _Use:
     def __init__(self, settlement: Settlement, strangers: frozenset[AccountKey]) -> None:
         self._rows = settlement.usage
         self._charges = settlement.charges
+        self._settlement = settlement
         self._strangers = strangers
 
     def add(self, item: Item, used: Used) -> None:
@@ -175,14 +182,22 @@ class _Use:
         if charge and key in self._strangers:
             raise ValueError(f"account {used.account!r} is not known with currency {used.currency}")
         self._rows.add(sequence, used, postgres_micros_of_seconds(used.event_time))
+        if used.tally is not None:
+            uid = UUID(bytes=used.uid)
+            self._settlement.tallies[uid] = _encode_tally(used.tally)
+            self._settlement.lines[uid, sequence] = _encode_lines(used.lines).decode()
         if charge:
             self._charges[key] = self._charges.get(key, 0) + charge
 
 
 def _add(
-    settlement: Settlement, item: Item, entry: Opened | Closed | Reopened | Anomaly | Unrated
+    settlement: Settlement,
+    item: Item,
+    entry: Pooled | Opened | Closed | Reopened | Anomaly | Unrated,
 ) -> None:
     match entry:
+        case Pooled():
+            settlement.pools[entry.account] = entry.pool
         case Unrated():
             _add_unrated(settlement, entry)
         case Anomaly():

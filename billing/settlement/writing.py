@@ -47,6 +47,7 @@ async def write(
         )
     if settlement.opened:
         await conn.copy_records_to_table("accounting_sessions", records=_opened_rows(settlement))
+    await _keep_ratings(conn, settlement)
     await _note_anomalies(conn, settlement)
     await _note_unrated(conn, settlement)
     await _note_jobs(conn, settlement)
@@ -95,6 +96,20 @@ async def _end_sessions(conn: Connection, settlement: Settlement) -> list[Refusa
         for uid, end in ends.items()
         if uid not in there
     ]
+
+
+async def _keep_ratings(conn: Connection, settlement: Settlement) -> None:
+    """Keep what accounts share for rating, and the lines of charges that need them."""
+    await _notes(conn, "keep_pools", settlement.pools.items())
+    await _notes(conn, "keep_tallies", settlement.tallies.items())
+    await _notes(
+        conn,
+        "keep_lines",
+        (
+            (uid, settlement.settled_at, sequence, lines)
+            for (uid, sequence), lines in settlement.lines.items()
+        ),
+    )
 
 
 async def _note_anomalies(conn: Connection, settlement: Settlement) -> None:

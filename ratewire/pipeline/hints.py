@@ -62,10 +62,11 @@ class Hints:
     ) -> None:
         """Note a step that was committed under this version.
 
+        Sessions of an account that has a pool are read: each commit of a sibling moves that one.
         `account` is what it was computed from, and `held` what the session had held until then.
         """
         session = step.session
-        if not (step.open and step.report and version):
+        if account.pool is not None or not (step.open and step.report and version):
             self.drop(session)
             return
         if session not in self._sessions and not self._make_room():

@@ -12,10 +12,15 @@ from balances.messages import (
 )
 from radius.attributes import ACCT_DELAY_TIME, CALLING_STATION_ID
 from radius.records import AccountingRecord, identity, text
+from ratewire.pipeline.credit import Credit
+from ratewire.pipeline.sharing import is_needed, sharing_of
 from rating.plan import Plan
+from rating.pool import Pool
 from rating.quantity import Counters
 from rating.reservation import Pace
 from rating.session import Rated
+from rating.tally import Sharing, Tally, total
+from rating.tariff import AtMaximum
 from rating.usage import Finding, Kind, Meter, Phase, Report
 
 _pack = msgspec.msgpack.Encoder().encode
@@ -72,6 +77,8 @@ class Progress:
         "key",
         "nas",
         "plan",
+        "pool",
+        "sharing",
         "state",
         "stored",
         "uid",
@@ -88,6 +95,8 @@ class Progress:
         stored: StoredSession | None,
         state: SessionState,
         grant: Grant | None = None,
+        sharing: Sharing | None = None,
+        pool: Pool | None = None,
     ) -> None:
         self.key = key
         self.nas = nas
@@ -97,6 +106,8 @@ class Progress:
         self.stored = stored
         self.state = state
         self.grant = grant
+        self.sharing = sharing
+        self.pool = pool
         self.entries: list[bytes] = []
         self.anomalies: list[bytes] = []
         self.charge = 0
@@ -118,6 +129,41 @@ class Progress:
         """Whether one more record, and the end of the epoch, might be too much for one step."""
         return len(self.entries) + len(self.anomalies) + _RECORD_ENTRIES + 1 > MAX_STEP_ENTRIES
 
+    def share(self, credit: Credit) -> str:
+        """Read what pricing needs beyond the counters; return why that cannot be, or nothing."""
+        if self.sharing is not None or not is_needed(self.plan, self.account, self.state.tally):
+            return ""
+        state = self.state
+        found = sharing_of(
+            self.plan,
+            self.account,
+            credit,
+            username=state.username,
+            service="" if state.tally is None else state.tally.service,
+            tally=state.tally,
+        )
+        if isinstance(found, str):
+            return found
+        self.sharing, self.pool = found, found.pool
+        return ""
+
+    @property
+    def at_maximum(self) -> bool:
+        """Whether the session costs all that it may, and is to end by that."""
+        tariff, tally = self.plan.tariff, self.state.tally
+        return (
+            tally is not None
+            and tariff.at_maximum is AtMaximum.CUT
+            and tariff.maximum_micros is not None
+            and total(self.plan, tally) >= tariff.maximum_micros
+        )
+
+    @property
+    def new_pool(self) -> Pool | None:
+        """What the account's sessions share now, if a charge has changed it."""
+        sharing = self.sharing
+        return None if sharing is None or sharing.pool == self.pool else sharing.pool
+
     def open_with(self, record: AccountingRecord, rated: Rated, now_ms: int) -> None:
         """Begin a session epoch with its first record; `state` is already that of the epoch."""
         self.changed = True
@@ -137,6 +183,8 @@ class Progress:
                 meter = msgspec.structs.replace(before, last_event=record.event_time)
                 self._become(meter, self.state.pace, reported_ms(record))
             return
+        if self.sharing is not None:
+            self.sharing.tally = rated.tally
         self._become(rated.meter, rated.pace, reported_ms(record))
         if rated.usage:
             self._book_usage(record, rated, now_ms)
@@ -239,6 +287,7 @@ class Progress:
             max(at_ms, state.reported_ms),
             state.identity,
             state.admitted,
+            state.tally if self.sharing is None else self.sharing.tally,
         )
 
     def _book_usage(self, record: AccountingRecord, rated: Rated, now_ms: int) -> None:
@@ -258,6 +307,8 @@ class Progress:
                     self.plan.name,
                     self.plan.version,
                     self.account.currency,
+                    rated.lines,
+                    rated.tally,
                 )
             )
         )
@@ -280,7 +331,9 @@ class Progress:
         )
 
 
-def new_state(record: AccountingRecord, plan: Plan, meter: Meter, pace: Pace) -> SessionState:
+def new_state(
+    record: AccountingRecord, plan: Plan, meter: Meter, pace: Pace, tally: Tally | None = None
+) -> SessionState:
     """Return the state of a session epoch that begins with a record."""
     return SessionState(
         username=record.user_name or "",
@@ -292,4 +345,5 @@ def new_state(record: AccountingRecord, plan: Plan, meter: Meter, pace: Pace) ->
         reported_ms=reported_ms(record),
         identity=msgspec.Raw(_pack(identity(record))),
         admitted=False,
+        tally=tally,
     )

@@ -23,8 +23,11 @@ from radius.records import AccountingRecord, identity
 from ratewire.pipeline.credit import Credit
 from ratewire.pipeline.plans import Plans
 from ratewire.pipeline.progress import Progress, counters_of, new_state, report_of
+from ratewire.pipeline.sharing import is_needed, service_of, sharing_of
 from ratewire.pipeline.tickets import is_in_garden
+from rating.money import MAX_MICROS
 from rating.plan import Plan
+from rating.pool import encode_pool
 from rating.reservation import REFUSED, Pace, Slice, longest_silence, size
 from rating.session import price
 from rating.usage import Finding, Fold, Kind, Phase, begins_another, fold
@@ -151,7 +154,7 @@ class Rater:
                     break
                 if record.user_name != records[0].user_name:
                     break  # somebody else, who has not been looked up
-                opened = self._open(key, record, found, folded, progress, now_ms)
+                opened = self._open(key, record, found, folded, progress, credit, now_ms)
                 if isinstance(opened, Deferred):
                     if not findings:
                         return opened
@@ -163,7 +166,14 @@ class Rater:
                 progress = opened
             else:
                 assert progress is not None
-                rated = price(progress.plan, progress.meter, progress.state.pace, folded)
+                deferred = progress.share(credit)
+                if deferred:
+                    if not findings:
+                        return Deferred(deferred)
+                    break
+                rated = price(
+                    progress.plan, progress.meter, progress.state.pace, folded, progress.sharing
+                )
                 progress.advance(record, rated, now_ms)
             findings.append(finding)
         if progress is not None and progress.changed:
@@ -182,6 +192,9 @@ class Rater:
             return progress
         if progress.stored is None or not progress.stored.open:
             return None
+        deferred = progress.share(credit)
+        if deferred:
+            return Deferred(deferred)
         return self._step(progress, boot, credit, now_ms, report=False)
 
     def give_up(
@@ -248,6 +261,7 @@ class Rater:
         found: Found,
         folded: Fold,
         before: Progress | None,
+        credit: Credit,
         now_ms: int,
     ) -> Progress | Unratable | Deferred:
         """Begin a session epoch for the subscriber of a record."""
@@ -257,7 +271,17 @@ class Rater:
         if isinstance(resolved, Unratable | Deferred):
             return resolved
         account, plan = resolved
-        rated = price(plan, None, Pace(self._terms.interim), folded)
+        service = service_of(plan, record)
+        sharing = None
+        if is_needed(plan, account, None):
+            found_sharing = sharing_of(
+                plan, account, credit, username=record.user_name or "", service=service
+            )
+            if isinstance(found_sharing, str):
+                return Deferred(found_sharing)
+            sharing = found_sharing
+        before_pool = None if sharing is None else sharing.pool
+        rated = price(plan, None, Pace(self._terms.interim), folded, sharing)
         grant = found.grant
         if grant is not None and grant.account != account.account:
             grant = None
@@ -268,8 +292,10 @@ class Rater:
             account=account,
             plan=plan,
             stored=None if before is None else before.stored,
-            state=new_state(record, plan, rated.meter, rated.pace),
+            state=new_state(record, plan, rated.meter, rated.pace, rated.tally),
             grant=grant,
+            sharing=sharing,
+            pool=before_pool,
         )
         progress.open_with(record, rated, now_ms)
         return progress
@@ -300,6 +326,7 @@ class Rater:
     ) -> Step:
         account, state, stored = progress.account, progress.state, progress.stored
         charge, held = progress.charge, progress.held
+        rating_version, pool = self._pool(progress, credit, now_ms)
         available = credit.available(account, charge=charge, held=held)
         piece, cause = self._slice(progress, available)
         progress.admit(admitted=state.admitted or piece is not REFUSED)
@@ -317,7 +344,7 @@ class Rater:
             encode_state(state),
             progress.state.meter.phase is _OPEN,
             0 if stored is None else stored.version,
-            account.rating_version,
+            rating_version,
             boot,
             charge,
             piece.want_micros,
@@ -327,9 +354,27 @@ class Rater:
             longest_silence(state.pace, self._terms.interim, self._terms.stale_factor),
             (*progress.entries, *progress.anomalies),
             report,
-            0 if state.admitted else progress.plan.minimum_credit_micros,
+            self._least(progress),
             progress.grant is not None,
+            pool,
         )
+
+    def _pool(self, progress: Progress, credit: Credit, now_ms: int) -> tuple[int, bytes | None]:
+        """The rating version that the step expects, and the account's new pool if it has one."""
+        account, pool = progress.account, progress.new_pool
+        version = credit.rating_version(account)
+        if pool is None:
+            return version, None
+        credit.share(account, pool)
+        packed = encode_pool(pool)
+        progress.entries.append(entries.encode(entries.Pooled(account.account, now_ms, packed)))
+        return version, packed
+
+    def _least(self, progress: Progress) -> int:
+        """What must be available again for a session that is to end to go on."""
+        if progress.at_maximum:
+            return MAX_MICROS  # no credit helps: the tariff ends it
+        return 0 if progress.state.admitted else progress.plan.minimum_credit_micros
 
     def _slice(self, progress: Progress, available: int | None) -> tuple[Slice, CutCause]:
         """What the session is given next, and why it would have to be cut."""
@@ -337,12 +382,15 @@ class Rater:
             return _CLOSED, _EXHAUSTED
         if progress.account.suspended or progress.account.closed:
             return REFUSED, CutCause.SUSPENDED
+        if progress.at_maximum:
+            return REFUSED, _EXHAUSTED
         piece = size(
             progress.plan,
             progress.meter,
             progress.state.pace,
             available,
             begins=not progress.state.admitted,
+            sharing=progress.sharing,
         )
         return piece, _EXHAUSTED
 

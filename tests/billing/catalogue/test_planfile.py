@@ -127,7 +127,7 @@ rule = 3
         ("f.toml:13:", "plan a b: rule 2: counter is 'octets', allowed is seconds or octets_in"),
         ("f.toml:15:", "plan number 2: currency is missing"),
         ("f.toml:15:", "plan number 2: name is missing"),
-        ("f.toml:16:", "plan b: there are 2 rules for seconds, allowed is one"),
+        ("f.toml:16:", "plan b: rule 2 never holds: earlier rules for seconds cover"),
         ("f.toml:19:", "plan b: connect_fee_micros is -1000000, allowed is 0 to"),
         ("f.toml:20:", "plan b: rule 1: rule for seconds: first_units is 0, allowed is 1 to"),
         ("f.toml:30:", "plan b: there are two plans of that name"),

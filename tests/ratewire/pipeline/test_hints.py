@@ -1,6 +1,6 @@
 """Hints: what is kept of a step, what is not, and how many."""
 
-from balances.messages import Account, CutCause, SessionState, Step, Subscriber
+from balances.messages import Account, CutCause, SessionState, Step
 from radius.records import AcctStatus
 from ratewire.pipeline.hints import Hints
 from ratewire.pipeline.progress import new_state
@@ -14,8 +14,7 @@ ACCOUNT = Account("acme", "EUR", 1000, 300, 0, 0, 7, 1, 1)
 
 def state() -> SessionState:
     meter = Meter(0, Phase.OPEN, 0, 0, 0, Counters(1, 2, 3))
-    subscriber = Subscriber("acme", "metered")
-    return new_state(record(AcctStatus.START), subscriber, METERED, meter, Pace(60))
+    return new_state(record(AcctStatus.START), METERED, meter, Pace(60))
 
 
 def step(session: str = "n|1", **changes: object) -> Step:
