@@ -17,7 +17,7 @@ LEFT JOIN LATERAL (
     ORDER BY settled_at DESC, used_seconds DESC, used_octets_in DESC, used_octets_out DESC
     LIMIT 1
 ) AS usage ON true
-LEFT JOIN session_tallies AS kept USING (session_uid)
+LEFT JOIN session_tallies AS kept ON kept.session_uid = session.session_uid
 
 -- name: living_sessions
 -- All sessions that are open, with their newest usage record, or were closed no longer ago than $1;
@@ -31,7 +31,7 @@ LEFT JOIN LATERAL (
     ORDER BY settled_at DESC, used_seconds DESC, used_octets_in DESC, used_octets_out DESC
     LIMIT 1
 ) AS usage ON true
-LEFT JOIN session_tallies AS kept USING (session_uid)
+LEFT JOIN session_tallies AS kept ON kept.session_uid = session.session_uid
 WHERE (session.closed_at IS NULL OR session.closed_at > now() - $1::interval) AND NOT EXISTS (
     SELECT FROM accounting_sessions AS later
     WHERE later.session_key = session.session_key
