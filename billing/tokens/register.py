@@ -72,6 +72,24 @@ def _issued(row: asyncpg.Record) -> IssuedToken:
     return IssuedToken(row["token_id"], Role(row["role"]), row["created_at"], row["revoked_at"])
 
 
+class Holder(msgspec.Struct, frozen=True):
+    """Who has a token: its role, and a name for the books that does not give it away."""
+
+    token_hash: bytes
+    role: Role
+
+    @property
+    def actor(self) -> str:
+        """The name: the beginning of the token's hash."""
+        return f"token:{self.token_hash.hex()[:12]}"
+
+
+async def holder(conn: Connection, token: str) -> Holder | None:
+    """Return who has a token; None for one that is not known or was revoked."""
+    role = await role_of(conn, token)
+    return None if role is None else Holder(_hash(token), role)
+
+
 async def revoke(conn: Connection, token: str, now: datetime) -> None:
     """Make a token invalid. Raises NotFound if it is not valid."""
     if await conn.fetchval(SQL["revoke"], _hash(token), now) is None:

@@ -1,46 +1,53 @@
-"""The HTTP application: routes, tokens, and errors as problems (RFC 9457)."""
+"""The HTTP application: routes, and errors as problems (RFC 9457)."""
 
-from collections.abc import Awaitable, Callable, Mapping
-from typing import Any
+import re
+import secrets
+from collections.abc import Awaitable, Callable
+from typing import Any, Final
 
 import msgspec
 import structlog
 from aiohttp import web
 
-from balances.errors import StoreError
-from billing.database import unavailable, within
-from billing.tokens.register import Role, role_of
+from billing.database import within
+from billing.tokens.register import Holder, holder
 from ratewire.http import metrics
+from ratewire.http.endpoints import ENDPOINTS
 from ratewire.http.health import readiness
-from ratewire.views.jobs import job_views
-from ratewire.views.sessions import session_views
+from ratewire.http.openapi import document
+from ratewire.http.pages import add_pages
+from ratewire.http.problems import Problem, answer, kept_headers, problem_of
+from ratewire.http.serving import HOLDER, REQUEST_ID, SYSTEM, serve
 from ratewire.wiring import System
 
 _log = structlog.get_logger(__name__)
 _encode = msgspec.json.Encoder().encode
 
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
-SYSTEM = web.AppKey("system", System)
 
-#: What of a listing is given at once.
-LISTED = 1000
+#: The database is given so long to say whose a token is (seconds), and a request to be done.
+PATIENCE_S: Final = 5.0
+REQUEST_S: Final = 30.0
 
-#: The database is given so long to say whose a token is (seconds).
-PATIENCE_S = 5.0
+MAX_BODY_OCTETS: Final = 1024 * 1024
 
-#: Headers of an error that belong to its status, whatever its body (RFC 9110).
-_OF_STATUS = ("Allow", "WWW-Authenticate")
+#: What a client may call its request; anything else gets a name of ours.
+_REQUEST_ID: Final = re.compile(r"[A-Za-z0-9._:-]{1,64}")
 
 
 def application(system: System) -> web.Application:
     """Return the application for a system."""
-    app = web.Application(middlewares=[problems, tokens])
+    app = web.Application(middlewares=[problems, strangers], client_max_size=MAX_BODY_OCTETS)
     app[SYSTEM] = system
     app.router.add_get("/healthz", healthz)
     app.router.add_get("/readyz", readyz)
     app.router.add_get("/metrics", get_metrics)
-    app.router.add_get("/api/v1/sessions", get_sessions)
-    app.router.add_get("/api/v1/enforcement-jobs", get_jobs)
+    for each in ENDPOINTS:
+        if each.method == "GET":
+            app.router.add_get(each.path, serve(each))
+        else:
+            app.router.add_route(each.method, each.path, serve(each))
+    add_pages(app, _encode(document(ENDPOINTS)))
     return app
 
 
@@ -63,67 +70,54 @@ async def get_metrics(request: web.Request) -> web.Response:
     )
 
 
-async def get_sessions(request: web.Request) -> web.Response:
-    """The open sessions, of one user if `user` is given."""
-    views = await session_views(request.app[SYSTEM], user=request.query.get("user"), limit=LISTED)
-    return _json({"data": views})
-
-
-async def get_jobs(request: web.Request) -> web.Response:
-    """The live enforcement jobs, soonest first."""
-    return _json({"data": await job_views(request.app[SYSTEM], limit=LISTED)})
-
-
 @web.middleware
 async def problems(request: web.Request, handler: Handler) -> web.StreamResponse:
-    """Answer what goes wrong with a problem document that says what it is."""
+    """Name the request, and answer what goes wrong with a problem that says what it is."""
+    named = request.headers.get("X-Request-Id", "")
+    request_id = named if _REQUEST_ID.fullmatch(named) else secrets.token_hex(8)
+    request[REQUEST_ID] = request_id
     try:
-        return await handler(request)
-    except web.HTTPException as error:
-        kept = {name: error.headers[name] for name in _OF_STATUS if name in error.headers}
-        return _problem(error.status, error.reason, error.text or "", kept)
-    except StoreError as error:
-        return _problem(503, "The store is not available", str(error))
+        response = await handler(request)
     except Exception as error:  # noqa: BLE001 - whatever it is, the client gets an answer
-        if unavailable(error):
-            return _problem(503, "The database is not available", str(error))
-        _log.exception("a request failed", path=request.path)
-        return _problem(500, "Internal error", "It is logged.")
+        problem = problem_of(error)
+        if problem is None:
+            _log.exception("a request failed", path=request.path, request_id=request_id)
+            problem = Problem(
+                "urn:ratewire:internal", "Internal error", 500, "It is logged under its request id."
+            )
+        problem = msgspec.structs.replace(problem, request_id=request_id)
+        response = answer(problem, kept_headers(error))
+    response.headers["X-Request-Id"] = request_id
+    return response
 
 
 @web.middleware
-async def tokens(request: web.Request, handler: Handler) -> web.StreamResponse:
-    """Let nobody without a token see the API. Every role may read what there is."""
-    if request.path.startswith("/api/"):
-        scheme, _, token = request.headers.get("Authorization", "").partition(" ")
-        role = None
-        if scheme.lower() == "bearer" and token:
-            role = await within(PATIENCE_S, _role_of(request.app[SYSTEM], token))
-        if role is None:
-            raise web.HTTPUnauthorized(
-                text="send 'Authorization: Bearer TOKEN'; make one with 'ratewire token create'",
-                headers={"WWW-Authenticate": "Bearer"},
-            )
+async def strangers(request: web.Request, handler: Handler) -> web.StreamResponse:
+    """Let nobody without a token see what there is below /api/, not even what there is not."""
+    if not request.path.startswith("/api/"):
+        return await handler(request)
+    scheme, _, token = request.headers.get("Authorization", "").partition(" ")
+    known = None
+    if scheme.lower() == "bearer" and token:
+        known = await within(PATIENCE_S, _holder(request.app[SYSTEM], token))
+    if known is None:
+        raise web.HTTPUnauthorized(
+            text="send 'Authorization: Bearer TOKEN'; make one with 'ratewire token create'",
+            headers={"WWW-Authenticate": "Bearer"},
+        )
+    request[HOLDER] = known
+    return await within(REQUEST_S, _handled(handler, request))
+
+
+async def _handled(handler: Handler, request: web.Request) -> web.StreamResponse:
     return await handler(request)
 
 
-async def _role_of(system: System, token: str) -> Role | None:
+async def _holder(system: System, token: str) -> Holder | None:
     pool = await system.pool()
     async with pool.acquire() as conn:
-        return await role_of(conn, token)
+        return await holder(conn, token)
 
 
 def _json(value: Any, status: int = 200) -> web.Response:
     return web.Response(body=_encode(value), status=status, content_type="application/json")
-
-
-def _problem(
-    status: int, title: str, detail: str, headers: Mapping[str, str] | None = None
-) -> web.Response:
-    body = {"type": "about:blank", "title": title, "status": status, "detail": detail}
-    return web.Response(
-        body=_encode(body),
-        status=status,
-        content_type="application/problem+json",
-        headers=headers,
-    )

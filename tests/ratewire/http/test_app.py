@@ -126,4 +126,4 @@ async def test_a_fault_of_ours_tells_no_more_than_that(client: Client, system: S
     async with (await system.pool()).acquire() as conn:
         await conn.execute("ALTER TABLE api_tokens RENAME TO elsewhere")
     said = await problem(client, PATHS[0], headers=headers)
-    assert (said["status"], said["detail"]) == (500, "It is logged.")
+    assert (said["status"], said["detail"]) == (500, "It is logged under its request id.")

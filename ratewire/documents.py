@@ -1,0 +1,8 @@
+"""The documents that payments can be put on, by kind."""
+
+from typing import Final
+
+from billing.invoices.settling import InvoiceDocuments
+from billing.payments.allocation import DocumentKinds
+
+DOCUMENTS: Final[DocumentKinds] = {"invoice": InvoiceDocuments()}

@@ -1,0 +1,124 @@
+"""What an endpoint is: declared once; routing, checks, roles and OpenAPI follow from it."""
+
+from collections.abc import Awaitable, Callable, Mapping
+from datetime import datetime
+from typing import Annotated, Any, Final, Generic, Literal, TypeAlias, TypeVar
+
+import msgspec
+from msgspec import Meta
+
+from billing.database import Connection
+from billing.tokens.register import Role
+from ratewire.http.problems import BadRequest, Fault
+from ratewire.wiring import System
+
+Query = TypeVar("Query")
+Body = TypeVar("Body")
+
+MAX_PAGE: Final = 1000
+
+#: How accounts and customers may be called.
+Name: TypeAlias = Annotated[
+    str, Meta(pattern=r"^[A-Za-z0-9][A-Za-z0-9._:@-]{0,63}$", examples=["acme-7"])
+]
+Currency: TypeAlias = Annotated[str, Meta(pattern="^[A-Z]{3}$", examples=["EUR"])]
+
+READERS: Final = frozenset(Role)
+MONEY: Final = frozenset({Role.ADMIN, Role.FINANCE})
+CARE: Final = frozenset({Role.ADMIN, Role.FINANCE, Role.SUPPORT})
+SERVICE: Final = frozenset({Role.ADMIN, Role.SUPPORT})
+ADMIN: Final = frozenset({Role.ADMIN})
+
+
+class Nothing(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """No query, or no body."""
+
+
+class Page(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """Which part of a listing: `cursor` is the `next` of the page before."""
+
+    cursor: str | None = None
+    limit: Annotated[int, Meta(ge=1, le=MAX_PAGE)] = 100
+
+    def number(self) -> int | None:
+        """The cursor of a listing by number. Raises BadRequest."""
+        if self.cursor is None:
+            return None
+        if not (self.cursor.isascii() and self.cursor.isdecimal()) or len(self.cursor) > 18:
+            raise BadRequest(Fault("?cursor", "allowed is the `next` of another page"))
+        return int(self.cursor)
+
+
+class Call(Generic[Query, Body]):
+    """One request that was let in and understood.
+
+    `conn` is in a transaction if the endpoint changes anything, which is committed before the
+    answer is sent; `actor` is who is written into the books, `revision` what If-Match asks for
+    (None: any).
+    """
+
+    def __init__(
+        self,
+        system: System,
+        path: Mapping[str, str],
+        query: Query,
+        body: Body,
+        *,
+        actor: str,
+        key: str | None,
+        revision: int | None,
+        now: datetime,
+    ) -> None:
+        self.system = system
+        self.conn: Connection
+        self.path = path
+        self.query = query
+        self.body = body
+        self.actor = actor
+        self.key = key
+        self.revision = revision
+        self.now = now
+
+
+class Endpoint(msgspec.Struct, frozen=True):
+    """One method of one path. Made by `endpoint`, which checks that its types fit together."""
+
+    method: Literal["GET", "POST", "PATCH", "PUT", "DELETE"]
+    path: str
+    summary: str
+    roles: frozenset[Role]
+    query: type[Any]
+    body: type[Any]
+    answer: Any
+    handler: Callable[[Call[Any, Any]], Awaitable[Any]]
+    status: int = 200
+    tag: str = ""
+
+    @property
+    def changes(self) -> bool:
+        """Whether it changes anything."""
+        return self.method != "GET"
+
+    @property
+    def numbers(self) -> tuple[str, ...]:
+        """The parts of the path that are numbers, by name."""
+        return tuple(part[1:-1] for part in self.path.split("/") if part.endswith("_id}"))
+
+
+def endpoint(
+    method: Literal["GET", "POST", "PATCH", "PUT", "DELETE"],
+    path: str,
+    summary: str,
+    handler: Callable[[Call[Query, Body]], Awaitable[Any]],
+    *,
+    roles: frozenset[Role],
+    answer: Any,
+    query: type[Query] = Nothing,
+    body: type[Body] = Nothing,
+    status: int = 200,
+) -> Endpoint:
+    """Declare an endpoint. `path` is below /api/v1/; `{x_id}` in it is a number, `{x}` a name."""
+    tag = path.split("/")[1] if path.startswith("billing/") else path.split("/")[0]
+    return Endpoint(
+        method, f"/api/v1/{path}", summary, roles, query, body, answer, handler, status, tag
+    )

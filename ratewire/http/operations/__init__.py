@@ -1,0 +1,1 @@
+"""The endpoints of network operations, below /api/v1/: a module for each noun."""

@@ -1,0 +1,163 @@
+"""One endpoint served: let in, read, done in a transaction, and answered."""
+
+import hashlib
+import re
+from collections.abc import Awaitable, Callable, Mapping
+from typing import Any, Final
+
+import msgspec
+from aiohttp import web
+
+from billing.accounts.account import idempotency_key
+from billing.audit.trail import Origin, set_origin
+from billing.errors import InvalidInput
+from billing.requests.once import Answered, begin, end
+from billing.tokens.register import Holder
+from ratewire.http.endpoint import Call, Endpoint, Nothing
+from ratewire.http.problems import BadRequest, Fault
+from ratewire.wiring import System, now
+
+SYSTEM: Final = web.AppKey("system", System)
+REQUEST_ID: Final = web.RequestKey("request_id", str)
+HOLDER: Final = web.RequestKey("holder", Holder)
+
+_encode = msgspec.json.Encoder().encode
+
+#: What msgspec says of where a fault is: "... - at `$.lines[2].price`".
+_WHERE: Final = re.compile(r"^(?P<what>.*?)(?: - at `(?P<where>[^`]*)`)?$", re.DOTALL)
+_STEP: Final = re.compile(r"\.([^.\[\]]+)|\[(\d+)\]|\[\.\.\.\]")
+_ETAG: Final = re.compile(r'(?:W/)?"(\d{1,9})"')
+#: What Postgres can count; larger ids name nothing.
+_MAX_ID: Final = 2**63 - 1
+
+Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
+
+
+def serve(endpoint: Endpoint) -> Handler:
+    """Return the handler of an endpoint for aiohttp."""
+    decoder = msgspec.json.Decoder(endpoint.body)
+
+    async def handle(request: web.Request) -> web.StreamResponse:
+        system, who = request.app[SYSTEM], _let_in(request, endpoint)
+        query, path = _query(endpoint, request), _path(endpoint, request)
+        octets = await request.read()
+        body = _body(endpoint, request, octets, decoder)
+        key = idempotency_key(request.headers.get("Idempotency-Key")) if endpoint.changes else None
+        revision = _revision(request)
+        call = Call[Any, Any](
+            system, path, query, body, actor=who.actor, key=key, revision=revision, now=now()
+        )
+        async with (await system.pool()).acquire() as conn:
+            call.conn = conn
+            if not endpoint.changes:
+                value = await endpoint.handler(call)
+                return _told(value, _answered(endpoint, value))
+            async with conn.transaction():
+                await set_origin(conn, _origin(request, who))
+                if key is not None:
+                    asked = _hash(request, octets)
+                    done = await begin(conn, who.token_hash, key, asked, call.now)
+                    if done is not None:
+                        return _answer(done, {"Idempotency-Replayed": "true"})
+                value = await endpoint.handler(call)
+                answered = _answered(endpoint, value)
+                if key is not None:
+                    await end(conn, who.token_hash, key, answered)
+            return _told(value, answered)
+
+    return handle
+
+
+def _answered(endpoint: Endpoint, value: Any) -> Answered:
+    return Answered(endpoint.status, b"" if value is None else _encode(value))
+
+
+def _told(value: Any, answered: Answered) -> web.Response:
+    revision = getattr(value, "revision", None)
+    return _answer(answered, {} if revision is None else {"ETag": f'"{revision}"'})
+
+
+def _let_in(request: web.Request, endpoint: Endpoint) -> Holder:
+    found = request[HOLDER]
+    if found.role not in endpoint.roles:
+        allowed = ", ".join(sorted(endpoint.roles))
+        raise web.HTTPForbidden(text=f"the token is of role {found.role}; allowed: {allowed}")
+    return found
+
+
+def _origin(request: web.Request, who: Holder) -> Origin:
+    return Origin(who.actor, request.remote or "", request[REQUEST_ID])
+
+
+def _query(endpoint: Endpoint, request: web.Request) -> Any:
+    values: dict[str, str] = {}
+    for name in request.query:
+        if len(request.query.getall(name)) > 1:
+            raise BadRequest(Fault(f"?{name}", "is given more than once"))
+        values[name] = request.query[name]
+    try:
+        return msgspec.convert(values, endpoint.query, strict=False)
+    except msgspec.ValidationError as error:
+        what, pointer = _place(error)
+        raise BadRequest(Fault("?" + pointer.removeprefix("/"), what)) from error
+
+
+def _body(
+    endpoint: Endpoint, request: web.Request, octets: bytes, decoder: msgspec.json.Decoder[Any]
+) -> Any:
+    if endpoint.body is Nothing:
+        if octets:
+            raise BadRequest(Fault("", "no body is expected here"))
+        return Nothing()
+    if request.content_type != "application/json":
+        raise web.HTTPUnsupportedMediaType(text="send a body with 'Content-Type: application/json'")
+    try:
+        return decoder.decode(octets)
+    except msgspec.ValidationError as error:
+        what, pointer = _place(error)
+        raise BadRequest(Fault(pointer, what)) from error
+    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+        raise BadRequest(Fault("", f"the body is not JSON: {error}")) from error
+    except InvalidInput as error:
+        raise BadRequest(Fault("", str(error))) from error
+
+
+def _path(endpoint: Endpoint, request: web.Request) -> Mapping[str, str]:
+    for name in endpoint.numbers:
+        text = request.match_info[name]
+        if not (text.isascii() and text.isdecimal() and int(text) <= _MAX_ID):
+            raise web.HTTPNotFound(text=f"{name} {text!r}: allowed is a number")
+    return request.match_info
+
+
+def _place(error: msgspec.ValidationError) -> tuple[str, str]:
+    """What is wrong, and where as a JSON pointer."""
+    found = _WHERE.match(str(error))
+    assert found is not None
+    steps = _STEP.findall(found["where"] or "")
+    return found["what"], "".join(f"/{name or number}" for name, number in steps)
+
+
+def _revision(request: web.Request) -> int | None:
+    wanted = request.headers.get("If-Match")
+    if wanted is None or wanted.strip() == "*":
+        return None
+    found = _ETAG.fullmatch(wanted.strip())
+    if found is None:
+        raise BadRequest(Fault("If-Match", 'allowed is one ETag such as "3"'))
+    return int(found[1])
+
+
+def _hash(request: web.Request, octets: bytes) -> bytes:
+    return hashlib.sha256(
+        b"\0".join((request.method.encode(), request.path_qs.encode(), octets))
+    ).digest()
+
+
+def _answer(answered: Answered, headers: Mapping[str, str]) -> web.Response:
+    return web.Response(
+        body=answered.body,
+        status=answered.status,
+        content_type="application/json" if answered.body else None,
+        headers=headers,
+    )
