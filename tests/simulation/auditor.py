@@ -27,12 +27,14 @@ from balances.messages import (
     AnyMovement,
     CommitResult,
     DropSubscriber,
+    GrantAllowance,
     Job,
     Lookup,
     OpenAccount,
     Position,
     Post,
     PutSubscriber,
+    SetCalendar,
     SetLimits,
     SetStatus,
     Status,
@@ -505,7 +507,7 @@ def _move(book: Book, movement: AnyMovement) -> None:
             book.limit, book.minimum = movement.credit_limit, movement.minimum
         case SetStatus():
             book.suspended, book.closed = movement.suspended, movement.closed
-        case PutSubscriber() | DropSubscriber():
+        case PutSubscriber() | DropSubscriber() | GrantAllowance() | SetCalendar():
             pass
 
 
