@@ -110,26 +110,27 @@ BEGIN
 END $$
 
 -- name: unguard_lines
--- Lines are loaded after their documents, which are finalized: their guards wait.
+-- Lines are loaded after their documents, which are finalized: their guards wait. So does the trail,
+-- which is loaded itself.
 DO $$
 DECLARE
     each record;
 BEGIN
     FOR each IN SELECT tgrelid::regclass AS of_table, tgname FROM pg_trigger
-        JOIN pg_proc ON pg_proc.oid = tgfoid WHERE proname = 'refuse_line_change'
+        JOIN pg_proc ON pg_proc.oid = tgfoid WHERE proname IN ('refuse_line_change', 'audit_change')
     LOOP
         EXECUTE format('ALTER TABLE %s DISABLE TRIGGER %I', each.of_table, each.tgname);
     END LOOP;
 END $$
 
 -- name: guard_lines
--- The guards of lines hold again.
+-- The guards of lines hold again, and changes are on the trail.
 DO $$
 DECLARE
     each record;
 BEGIN
     FOR each IN SELECT tgrelid::regclass AS of_table, tgname FROM pg_trigger
-        JOIN pg_proc ON pg_proc.oid = tgfoid WHERE proname = 'refuse_line_change'
+        JOIN pg_proc ON pg_proc.oid = tgfoid WHERE proname IN ('refuse_line_change', 'audit_change')
     LOOP
         EXECUTE format('ALTER TABLE %s ENABLE TRIGGER %I', each.of_table, each.tgname);
     END LOOP;

@@ -31,7 +31,7 @@ FORMER = 8
 BOOT_REPEAT_S = 30
 
 #: Starts of two lives under one name this close cannot be told apart (seconds).
-START_TOLERANCE_S = 11
+START_TOLERANCE_S = 12
 
 
 class Traits(msgspec.Struct, frozen=True):

@@ -111,5 +111,7 @@ async def test_the_schema_refuses_changes(
     await journal.write(conn, usage(account, 7), now)
     with pytest.raises(asyncpg.IntegrityConstraintViolationError, match="append-only"):
         await conn.execute(change.format(table))
-    with pytest.raises(asyncpg.IntegrityConstraintViolationError, match="append-only"):
+    # Postgres itself refuses to truncate what payments refer to, before any trigger is asked.
+    refusals = (asyncpg.IntegrityConstraintViolationError, asyncpg.FeatureNotSupportedError)
+    with pytest.raises(refusals, match=r"append-only|referenced in a foreign key"):
         await conn.execute(change.format("billing_transactions"))
