@@ -23,6 +23,7 @@ from billing.documents.storage import FileStorage, Storage
 from billing.outbox.relay import Relay
 from billing.sealing.keyring import Keyring
 from billing.settlement.consumer import Settler
+from billing.upkeep.attempts import MAX_ATTEMPTS
 from config.settings import Settings
 from ratewire.embedded.servers import EmbeddedServers
 from ratewire.pipeline.steps import Terms
@@ -127,9 +128,6 @@ class System:
             timeout_s=mail.timeout_seconds,
             attach=mail.attach,
         )
-        # Only who sends loads the scheduler, which takes long: a command must not.
-        from billing.upkeep.scheduler import MAX_ATTEMPTS
-
         return Mailer(await self.pool(), self.documents, smtp, MAX_ATTEMPTS)
 
     @property

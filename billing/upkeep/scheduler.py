@@ -21,6 +21,7 @@ from pgqueuer.executors import DatabaseRetryEntrypointExecutor
 
 from billing.database import Pool, unavailable
 from billing.partitions.ensure import ensure
+from billing.upkeep.attempts import MAX_ATTEMPTS
 from billing.upkeep.billing_jobs import bill_what_is_due, dun_all, look_at_debt
 from billing.upkeep.jobs import SETTINGS, Job, enqueue, queries
 
@@ -41,8 +42,6 @@ HEARTBEAT_SECONDS: Final = 30
 #: How often to look without having been told: a notice can be lost with its connection.
 POLL_SECONDS: Final = 5
 
-#: A job that fails is tried again, later each time; then it is held for staff to see.
-MAX_ATTEMPTS: Final = 12
 FIRST_RETRY_SECONDS: Final = 5
 LAST_RETRY_SECONDS: Final = 3600
 
