@@ -1,25 +1,13 @@
 """The authentication port without its sockets: datagrams in at `now`, logins and answers out."""
 
-from collections import Counter
-from collections.abc import Sequence
-
 import msgspec
 
 from radius import packet
 from radius.access import Answer, Login, answer_octets, decode_login
 from radius.attributes import MESSAGE_AUTHENTICATOR, PROXY_STATE
 from radius.clients import Client, ClientTable
-from radius.duplicates import Duplicate, Key, ReplyCache
-from radius.engine import (
-    BAD_MESSAGE_AUTHENTICATOR,
-    DUPLICATE_IN_FLIGHT,
-    UNKNOWN_CLIENT,
-    UNSUPPORTED_CODE,
-    Address,
-    Intake,
-    PortKind,
-    answer_status,
-)
+from radius.duplicates import Key
+from radius.engine import BAD_MESSAGE_AUTHENTICATOR, Address, PortEngine, PortKind
 from radius.packet import Code, Fault
 
 
@@ -40,7 +28,7 @@ class AccessRequest(msgspec.Struct, gc=False):
         return (self.address[0], self.address[1], self.login.attributes.identifier)
 
 
-class AccessEngine:
+class AccessEngine(PortEngine[AccessRequest]):
     """One authentication port. Counts as `radius.engine.Engine` does, and besides:
 
     `unsigned`: no Message-Authenticator from a client whose profile or setting says that it sends
@@ -49,6 +37,8 @@ class AccessEngine:
     """
 
     port_kind = PortKind.AUTHENTICATION
+    request_code = Code.ACCESS_REQUEST
+    status_code = Code.ACCESS_ACCEPT
 
     def __init__(
         self,
@@ -57,52 +47,13 @@ class AccessEngine:
         reply_lifetime_ms: int = 30_000,
         reply_capacity: int = 16_384,
     ) -> None:
-        self.drops: Counter[str] = Counter()
-        self.answers: Counter[str] = Counter()
-        self._clients = clients
-        self._cache = ReplyCache(lifetime_ms=reply_lifetime_ms, capacity=reply_capacity)
+        super().__init__(
+            clients, reply_lifetime_ms=reply_lifetime_ms, reply_capacity=reply_capacity
+        )
 
-    def replace_clients(self, clients: ClientTable) -> None:
-        """Use another client table from the next datagram on."""
-        self._clients = clients
-
-    @property
-    def requests_remembered(self) -> int:
-        """How many requests and answers the reply cache holds."""
-        return len(self._cache)
-
-    def receive(
-        self, datagrams: Sequence[tuple[bytes, Address]], now_ms: int
-    ) -> Intake[AccessRequest]:
-        """Take datagrams that arrived at `now_ms`; nothing that they contain makes this raise."""
-        intake = Intake[AccessRequest]([], [], [])
-        for datagram, address in datagrams:
-            client = self._clients.find(address[0])
-            outcome = (
-                UNKNOWN_CLIENT if client is None else self.take(datagram, client, address, now_ms)
-            )
-            if isinstance(outcome, AccessRequest):
-                intake.requests.append(outcome)
-            elif isinstance(outcome, bytes):
-                intake.replies.append((outcome, address))
-            else:
-                self.drops[outcome.reason] += 1
-                intake.faults.append((outcome, address))
-        return intake
-
-    def take(
-        self, datagram: bytes, client: Client, address: Address, now_ms: int
+    def _take_request(
+        self, octets: bytes, client: Client, address: Address, now_ms: int
     ) -> AccessRequest | bytes | Fault:
-        """What one datagram of a client is: a request, something answered at once, or a fault."""
-        octets = packet.frame(datagram)
-        if isinstance(octets, Fault):
-            return octets
-        if octets[0] == Code.STATUS_SERVER:
-            reply = answer_status(octets, client.secret, Code.ACCESS_ACCEPT)
-            self.answers["status_server"] += isinstance(reply, bytes)
-            return reply
-        if octets[0] != Code.ACCESS_REQUEST:
-            return UNSUPPORTED_CODE
         parsed = packet.split(octets)
         if isinstance(parsed, Fault):
             return parsed
@@ -110,11 +61,8 @@ class AccessEngine:
         if fault is not None:
             return fault
         key = (address[0], address[1], parsed.identifier)
-        known = self._cache.find(key, parsed.authenticator, now_ms)
+        known = self._known(key, parsed.authenticator, now_ms)
         if known is not None:
-            if known is Duplicate.IN_FLIGHT:
-                return DUPLICATE_IN_FLIGHT
-            self.answers["duplicate"] += 1
             return known
         login = decode_login(parsed, client, address[0], now_ms)
         if isinstance(login, Fault):

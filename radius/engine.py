@@ -63,26 +63,20 @@ class Intake(msgspec.Struct, Generic[R], gc=False):
     """What was dropped and why, for a log; already counted in `Engine.drops`."""
 
 
-class Engine:
-    """One accounting port. Not safe for use by several threads; each worker has its own.
+class PortEngine(Generic[R]):
+    """What every port does with datagrams, whatever its requests `R` are.
 
-    `drops` counts what became no request, by reason. Without an answer (RFC 2865 s3, RFC 2866 s3):
-    `unknown_client`, `malformed`, `unsupported_code`, `bad_authenticator`,
-    `bad_message_authenticator`, `duplicate_in_flight`, `refused_<attribute>_<what>`.
-    Acknowledged, and no further use: `ignored_status`, also for
-    records that a client's profile says are of no session.
-    `answers` counts the other replies that the engine gave by itself: `duplicate` (the cached
-    reply) and `status_server`.
+    `drops` counts what became no request, by reason, and `answers` the replies given without one.
     """
 
-    port_kind = PortKind.ACCOUNTING
+    port_kind: PortKind
+    request_code: Code
+    """The code of the requests that the port takes."""
+    status_code: Code
+    """The code in which it answers Status-Server (RFC 5997)."""
 
     def __init__(
-        self,
-        clients: ClientTable,
-        *,
-        reply_lifetime_ms: int = 30_000,
-        reply_capacity: int = 65_536,
+        self, clients: ClientTable, *, reply_lifetime_ms: int, reply_capacity: int
     ) -> None:
         self.drops: Counter[str] = Counter()
         self.answers: Counter[str] = Counter()
@@ -98,23 +92,81 @@ class Engine:
         """How many requests and replies the reply cache holds."""
         return len(self._cache)
 
-    def receive(self, datagrams: Sequence[tuple[bytes, Address]], now_ms: int) -> Intake[Request]:
+    def receive(self, datagrams: Sequence[tuple[bytes, Address]], now_ms: int) -> Intake[R]:
         """Take datagrams that arrived at `now_ms`, Unix milliseconds.
 
         Nothing that a datagram contains makes this raise: what cannot be used is counted and
         reported, and changes nothing else.
         """
-        intake = Intake[Request]([], [], [])
+        intake = Intake[R]([], [], [])
         for datagram, address in datagrams:
             outcome = self._take(datagram, address, now_ms)
-            if isinstance(outcome, Request):
-                intake.requests.append(outcome)
+            if isinstance(outcome, Fault):
+                self.drops[outcome.reason] += 1
+                intake.faults.append((outcome, address))
             elif isinstance(outcome, bytes):
                 intake.replies.append((outcome, address))
             else:
-                self.drops[outcome.reason] += 1
-                intake.faults.append((outcome, address))
+                intake.requests.append(outcome)
         return intake
+
+    def _take(self, datagram: bytes, address: Address, now_ms: int) -> R | bytes | Fault:
+        client = self._clients.find(address[0])
+        if client is None:
+            return UNKNOWN_CLIENT
+        octets = packet.frame(datagram)
+        if isinstance(octets, Fault):
+            return octets
+        if octets[0] == self.request_code:
+            return self._take_request(octets, client, address, now_ms)
+        if octets[0] == Code.STATUS_SERVER:
+            reply = _answer_status(octets, client.secret, self.status_code)
+            self.answers["status_server"] += isinstance(reply, bytes)
+            return reply
+        return _UNSUPPORTED_CODE
+
+    def _take_request(
+        self, octets: bytes, client: Client, address: Address, now_ms: int
+    ) -> R | bytes | Fault:
+        """What a packet with the port's code is; it is framed, and verified by nobody yet."""
+        raise NotImplementedError
+
+    def _known(self, key: Key, authenticator: bytes, now_ms: int) -> bytes | Fault | None:
+        """The reply to a retransmission, or that there is none yet; None for a new request."""
+        known = self._cache.find(key, authenticator, now_ms)
+        if known is Duplicate.IN_FLIGHT:
+            return _DUPLICATE_IN_FLIGHT
+        if known is not None:
+            self.answers["duplicate"] += 1
+        return known
+
+
+class Engine(PortEngine[Request]):
+    """One accounting port. Not safe for use by several threads; each worker has its own.
+
+    `drops` counts what became no request, by reason. Without an answer (RFC 2865 s3, RFC 2866 s3):
+    `unknown_client`, `malformed`, `unsupported_code`, `bad_authenticator`,
+    `bad_message_authenticator`, `duplicate_in_flight`, `refused_<attribute>_<what>`.
+    Acknowledged, and no further use: `ignored_status`, also for
+    records that a client's profile says are of no session.
+    `answers` counts the other replies that the engine gave by itself: `duplicate` (the cached
+    reply) and `status_server`.
+    """
+
+    port_kind = PortKind.ACCOUNTING
+    request_code = Code.ACCOUNTING_REQUEST
+    status_code = Code.ACCOUNTING_RESPONSE
+
+    def __init__(
+        self,
+        clients: ClientTable,
+        *,
+        reply_lifetime_ms: int = 30_000,
+        reply_capacity: int = 65_536,
+    ) -> None:
+        super().__init__(
+            clients, reply_lifetime_ms=reply_lifetime_ms, reply_capacity=reply_capacity
+        )
 
     def answer(self, request: Request, now_ms: int) -> tuple[bytes, Address]:
         """The Accounting-Response to a request, and where it goes; duplicates get the same."""
@@ -128,23 +180,7 @@ class Engine:
         """Give a request up without an answer: its retransmission will be a new request."""
         self._cache.release(request.key, request.authenticator)
 
-    def _take(self, datagram: bytes, address: Address, now_ms: int) -> Request | bytes | Fault:
-        client = self._clients.find(address[0])
-        if client is None:
-            return UNKNOWN_CLIENT
-        octets = packet.frame(datagram)
-        if isinstance(octets, Fault):
-            return octets
-        code = octets[0]
-        if code == Code.ACCOUNTING_REQUEST:
-            return self._take_accounting(octets, client, address, now_ms)
-        if code == Code.STATUS_SERVER:
-            reply = answer_status(octets, client.secret, Code.ACCOUNTING_RESPONSE)
-            self.answers["status_server"] += isinstance(reply, bytes)
-            return reply
-        return UNSUPPORTED_CODE
-
-    def _take_accounting(
+    def _take_request(
         self, octets: bytes, client: Client, address: Address, now_ms: int
     ) -> Request | bytes | Fault:
         secret = client.secret
@@ -154,11 +190,8 @@ class Engine:
         # packet, so equal authenticators are equal packets.
         key = (address[0], address[1], octets[1])
         authenticator = octets[4:20]
-        known = self._cache.find(key, authenticator, now_ms)
+        known = self._known(key, authenticator, now_ms)
         if known is not None:
-            if known is Duplicate.IN_FLIGHT:
-                return DUPLICATE_IN_FLIGHT
-            self.answers["duplicate"] += 1
             return known
 
         parsed = packet.split(octets)
@@ -181,7 +214,7 @@ class Engine:
         return Request(record, client, address, octets[1], authenticator, proxy_states, octets)
 
 
-def answer_status(octets: bytes, secret: bytes, code: Code) -> bytes | Fault:
+def _answer_status(octets: bytes, secret: bytes, code: Code) -> bytes | Fault:
     """The answer to a Status-Server, of the code that the port answers with.
 
     RFC 5997: the Message-Authenticator is mandatory; other attributes are not looked at.
@@ -204,9 +237,9 @@ def _is_no_sessions(record: AccountingRecord, parsed: packet.Packet, client: Cli
 
 _OF_NAS = (AcctStatus.ACCOUNTING_ON, AcctStatus.ACCOUNTING_OFF)
 UNKNOWN_CLIENT = Fault("unknown_client", "source address belongs to no configured client")
-UNSUPPORTED_CODE = Fault("unsupported_code", "packet code that this port does not take")
+_UNSUPPORTED_CODE = Fault("unsupported_code", "packet code that this port does not take")
 _BAD_AUTHENTICATOR = Fault("bad_authenticator", "Request Authenticator wrong; other secret?")
 BAD_MESSAGE_AUTHENTICATOR = Fault(
     "bad_message_authenticator", "Message-Authenticator wrong, missing where needed, or doubled"
 )
-DUPLICATE_IN_FLIGHT = Fault("duplicate_in_flight", "retransmission of a request in the works")
+_DUPLICATE_IN_FLIGHT = Fault("duplicate_in_flight", "retransmission of a request in the works")
