@@ -9,6 +9,7 @@ from typing import Final
 import msgspec
 
 from billing.errors import InvalidInput
+from billing.identifiers import identifier
 from rating.money import EXPONENTS, MAX_MICROS, format_micros
 
 
@@ -75,9 +76,6 @@ class Particulars(msgspec.Struct, frozen=True, kw_only=True):
             )
 
 
-#: The table's own rule (customer_billing_accounts.account_id).
-_ACCOUNT_ID: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9._:@-]{0,63}")
-
 _LANGUAGE: Final = re.compile(r"[a-z]{2,3}(-[A-Z]{2})?")
 MAX_PAYMENT_DAYS: Final = 365
 
@@ -90,12 +88,7 @@ MAX_KEY_OCTETS: Final = 255
 
 def account_id(text: str) -> str:
     """Return an account id if it can be one. Raises InvalidInput."""
-    if not _ACCOUNT_ID.fullmatch(text):
-        raise InvalidInput(
-            f"account {text!r}: allowed are 1 to 64 letters, digits and . _ : @ -,"
-            " beginning with a letter or digit"
-        )
-    return text
+    return identifier(text, "account")
 
 
 def currency_code(text: str) -> str:

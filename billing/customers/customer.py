@@ -7,9 +7,9 @@ from typing import Final
 import msgspec
 
 from billing.errors import InvalidInput
+from billing.identifiers import identifier
 from billing.taxes.treatment import TaxStatus
 
-_CUSTOMER_ID: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9._:@-]{0,63}")
 _COUNTRY: Final = re.compile(r"[A-Z]{2}")
 #: Enough to refuse what is no address; whether it exists only a message can tell.
 _EMAIL: Final = re.compile(r"[^@\s]{1,64}@[^@\s.]+(\.[^@\s.]+)+")
@@ -53,12 +53,7 @@ class Customer(msgspec.Struct, frozen=True):
 
 def customer_id(text: str) -> str:
     """Return a customer's id if it can be one. Raises InvalidInput."""
-    if not _CUSTOMER_ID.fullmatch(text):
-        raise InvalidInput(
-            f"customer {text!r}: allowed are 1 to 64 letters, digits and . _ : @ -,"
-            " beginning with a letter or digit"
-        )
-    return text
+    return identifier(text, "customer")
 
 
 def check(details: Details) -> Details:
