@@ -5,7 +5,6 @@ import msgspec
 from balances.port import BookKeeping
 from billing.accounts.register import get
 from billing.database import Connection
-from billing.ledger.statement import balance
 
 
 class AccountBalances(msgspec.Struct, frozen=True):
@@ -32,7 +31,7 @@ class AccountBalances(msgspec.Struct, frozen=True):
 async def balances(conn: Connection, books: BookKeeping, account: str) -> AccountBalances:
     """Return an account's money. Raises NotFound, and what the store raises."""
     known = await get(conn, account)
-    ledger_micros = await balance(conn, account)
+    ledger_micros = known.balance_micros
     [audit] = await books.inspect([account])
     if audit is None:
         limit = known.credit_limit_micros

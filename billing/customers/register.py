@@ -19,6 +19,9 @@ SQL = load(__package__, "queries.sql")
 _encode = msgspec.json.Encoder().encode
 _decode = msgspec.json.Decoder(Details).decode
 
+#: Accounts of a customer that are told at once: more than any has.
+EXPORTED_ACCOUNTS = 1_000_000
+
 #: Payments in an export; older ones are listed by account.
 EXPORTED_PAYMENTS = 10_000
 
@@ -107,18 +110,18 @@ async def export(conn: Connection, customer: str) -> Export:
     """Return what is kept about a customer. Raises NotFound."""
     async with conn.transaction(isolation="repeatable_read", readonly=True):
         found = await get(conn, customer)
-        ids = [row["account_id"] for row in await conn.fetch(SQL["accounts"], customer)]
+        theirs = await accounts_of(conn, customer)
         return Export(
             customer=found,
-            accounts=[await accounts.get(conn, each) for each in ids],
+            accounts=theirs,
             subscribers=[
                 CustomerSubscriber(r["username"], r["account_id"], r["plan"], r["created_at"])
                 for r in await conn.fetch(SQL["subscribers"], customer)
             ],
             payments=[
                 payment
-                for each in ids
-                for payment in await payments(conn, account=each, limit=EXPORTED_PAYMENTS)
+                for each in theirs
+                for payment in await payments(conn, account=each.account, limit=EXPORTED_PAYMENTS)
             ],
         )
 
@@ -126,8 +129,7 @@ async def export(conn: Connection, customer: str) -> Export:
 async def accounts_of(conn: Connection, customer: str) -> list[BillingAccount]:
     """Return the accounts of a customer, by id. Raises NotFound."""
     await get(conn, customer)
-    rows = await conn.fetch(SQL["accounts"], customer)
-    return [await accounts.get(conn, row["account_id"]) for row in rows]
+    return await accounts.list_(conn, customer=customer, limit=EXPORTED_ACCOUNTS)
 
 
 async def _hold(conn: Connection, customer: str, revision: int | None) -> Customer:

@@ -38,6 +38,7 @@ class Chargeback(msgspec.Struct, frozen=True):
 
     chargeback_id: int
     payment_id: int
+    currency: str
     amount_micros: int
     status: ChargebackStatus
     reference: str
@@ -104,6 +105,7 @@ async def open_(
     return Chargeback(
         chargeback_id,
         payment_id,
+        held.currency,
         wanted,
         ChargebackStatus.OPEN,
         reference,
@@ -188,6 +190,7 @@ def chargeback_of(row: asyncpg.Record) -> Chargeback:
     return Chargeback(
         chargeback_id=row["chargeback_id"],
         payment_id=row["payment_id"],
+        currency=row["currency"],
         amount_micros=row["amount_micros"],
         status=ChargebackStatus(row["status"]),
         reference=row["reference"],

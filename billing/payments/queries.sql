@@ -116,24 +116,29 @@ RETURNING chargeback_id
 
 -- name: lock_chargeback
 -- Chargeback $1, kept from changing.
-SELECT * FROM chargebacks WHERE chargeback_id = $1 FOR NO KEY UPDATE
+SELECT chargebacks.*, currency FROM chargebacks JOIN payments USING (payment_id)
+WHERE chargeback_id = $1 FOR NO KEY UPDATE OF chargebacks
 
 -- name: get_chargeback
 -- Chargeback $1.
-SELECT * FROM chargebacks WHERE chargeback_id = $1
+SELECT chargebacks.*, currency FROM chargebacks JOIN payments USING (payment_id)
+WHERE chargeback_id = $1
 
 -- name: chargeback_under_reference
 -- The chargeback of payment $1 with the bank's reference $2.
-SELECT * FROM chargebacks WHERE payment_id = $1 AND reference = $2
+SELECT chargebacks.*, currency FROM chargebacks JOIN payments USING (payment_id)
+WHERE payment_id = $1 AND chargebacks.reference = $2
 
 -- name: chargebacks_of_payment
 -- The chargebacks of payment $1, oldest first.
-SELECT * FROM chargebacks WHERE payment_id = $1 ORDER BY chargeback_id
+SELECT chargebacks.*, currency FROM chargebacks JOIN payments USING (payment_id)
+WHERE payment_id = $1 ORDER BY chargeback_id
 
 -- name: list_chargebacks
 -- The $3 chargebacks before $1 (NULL: the newest), newest first, of status $2 (NULL: any).
-SELECT * FROM chargebacks
-WHERE ($1::bigint IS NULL OR chargeback_id < $1) AND ($2::text IS NULL OR status = $2)
+SELECT chargebacks.*, currency FROM chargebacks JOIN payments USING (payment_id)
+WHERE ($1::bigint IS NULL OR chargeback_id < $1)
+    AND ($2::text IS NULL OR chargebacks.status = $2)
 ORDER BY chargeback_id DESC
 LIMIT $3
 

@@ -1,6 +1,6 @@
 """What an endpoint is: declared once; routing, checks, roles and OpenAPI follow from it."""
 
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from datetime import datetime
 from typing import Annotated, Any, Final, Generic, Literal, TypeAlias, TypeVar
 
@@ -8,19 +8,19 @@ import msgspec
 from msgspec import Meta
 
 from billing.database import Connection
+from billing.identifiers import IDENTIFIER
 from billing.tokens.register import Role
 from ratewire.http.problems import BadRequest, Fault
 from ratewire.wiring import System
 
 Query = TypeVar("Query")
 Body = TypeVar("Body")
+Row = TypeVar("Row")
 
 MAX_PAGE: Final = 1000
 
 #: How accounts and customers may be called.
-Name: TypeAlias = Annotated[
-    str, Meta(pattern=r"^[A-Za-z0-9][A-Za-z0-9._:@-]{0,63}$", examples=["acme-7"])
-]
+Name: TypeAlias = Annotated[str, Meta(pattern=f"^{IDENTIFIER}$", examples=["acme-7"])]
 Currency: TypeAlias = Annotated[str, Meta(pattern="^[A-Z]{3}$", examples=["EUR"])]
 
 READERS: Final = frozenset(Role)
@@ -39,6 +39,16 @@ class Page(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
     cursor: str | None = None
     limit: Annotated[int, Meta(ge=1, le=MAX_PAGE)] = 100
+
+    def cut(
+        self, found: Sequence[Row], place: Callable[[Row], object]
+    ) -> tuple[Sequence[Row], str | None]:
+        """Cut rows, of which one more than `limit` was asked for, to what is on the page.
+
+        Returns them with the cursor of the next page: the `place` of the last one; None at the end.
+        """
+        page = found[: self.limit]
+        return page, str(place(page[-1])) if len(found) > self.limit else None
 
     def number(self) -> int | None:
         """The cursor of a listing by number. Raises BadRequest."""

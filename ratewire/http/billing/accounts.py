@@ -6,7 +6,7 @@ from typing import Annotated, Any, TypeAlias
 import msgspec
 from msgspec import UNSET, Meta, UnsetType
 
-from billing.accounts import money, register
+from billing.accounts import live, money, register
 from billing.accounts.account import AccountStatus, BillingAccount, Particulars, PaymentMode
 from billing.errors import Conflict
 from billing.ledger.statement import statement
@@ -206,8 +206,8 @@ async def list_(call: Call[AccountsQuery, Nothing]) -> Accounts:
         payment_mode=query.payment_mode,
         limit=query.limit + 1,
     )
-    shown_ = [view(each) for each in found[: query.limit]]
-    return Accounts(shown_, shown_[-1].id if len(found) > query.limit else None)
+    page, more = query.cut(found, lambda each: each.account)
+    return Accounts([view(each) for each in page], more)
 
 
 async def get(call: Call[Nothing, Nothing]) -> AccountView:
@@ -243,19 +243,16 @@ async def change(call: Call[Nothing, AccountChange]) -> AccountView:
 
 async def live_balance(call: Call[Nothing, Nothing]) -> LiveBalance:
     """Read the money of one, live from the store."""
-    account = call.path["account"]
-    await register.get(call.conn, account)
-    [audit] = await call.system.stream.inspect([account])
-    if audit is None:
-        raise Conflict(f"account {account} is on its way to the store; try again")
-    live = audit.account
+    there = await live.balances(call.conn, call.system.stream, call.path["account"])
+    if not there.live:
+        raise Conflict(f"account {there.account} is on its way to the store; try again")
     return LiveBalance(
-        account=account,
-        currency=live.currency,
-        balance=shown(live.balance, live.currency),
-        reserved=shown(live.reserved, live.currency),
-        available=shown_or_none(live.available, live.currency),
-        open_sessions=audit.sessions,
+        account=there.account,
+        currency=there.currency,
+        balance=shown(there.current_micros, there.currency),
+        reserved=shown(there.reserved_micros, there.currency),
+        available=shown_or_none(there.available_micros, there.currency),
+        open_sessions=there.open_sessions,
     )
 
 
@@ -284,9 +281,10 @@ async def adjust(call: Call[Nothing, Adjustment]) -> Adjusted:
 async def transactions(call: Call[Page, Nothing]) -> Transactions:
     """List what was posted to one, newest first."""
     account = await register.get(call.conn, call.path["account"])
-    limit = call.query.limit
-    rows = await statement(call.conn, account.account, limit=limit + 1, before=call.query.number())
-    newest = rows[::-1]
+    rows = await statement(
+        call.conn, account.account, limit=call.query.limit + 1, before=call.query.number()
+    )
+    page, more = call.query.cut(rows[::-1], lambda row: row.transaction_id)
     views = [
         TransactionView(
             transaction_id=row.transaction_id,
@@ -298,9 +296,8 @@ async def transactions(call: Call[Page, Nothing]) -> Transactions:
             amount=shown(row.amount_micros, row.currency),
             balance=shown(row.balance_micros, row.currency),
         )
-        for row in newest[:limit]
+        for row in page
     ]
-    more = str(views[-1].transaction_id) if len(newest) > limit else None
     return Transactions(account.account, account.currency, views, more)
 
 

@@ -52,6 +52,7 @@ async def list_(call: Call[TrailQuery, Nothing]) -> Trail:
         request_id=query.request_id,
         limit=query.limit + 1,
     )
+    page, more = query.cut(found, lambda each: each.event_id)
     views = [
         EventView(
             id=each.event_id,
@@ -65,9 +66,9 @@ async def list_(call: Call[TrailQuery, Nothing]) -> Trail:
             before=_decoded(each.before),
             after=_decoded(each.after),
         )
-        for each in found[: query.limit]
+        for each in page
     ]
-    return Trail(views, str(views[-1].id) if len(found) > query.limit else None)
+    return Trail(views, more)
 
 
 def _decoded(raw: msgspec.Raw | None) -> dict[str, Any] | None:

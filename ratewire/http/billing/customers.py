@@ -64,8 +64,8 @@ async def list_(call: Call[CustomersQuery, Nothing]) -> Customers:
         containing=call.query.containing,
         limit=call.query.limit + 1,
     )
-    shown = [view(each) for each in found[: call.query.limit]]
-    return Customers(shown, shown[-1].id if len(found) > call.query.limit else None)
+    page, more = call.query.cut(found, lambda each: each.customer_id)
+    return Customers([view(each) for each in page], more)
 
 
 async def get(call: Call[Nothing, Nothing]) -> CustomerView:

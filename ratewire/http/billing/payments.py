@@ -6,7 +6,6 @@ from typing import Annotated
 import msgspec
 from msgspec import Meta
 
-from billing.database import Connection
 from billing.payments import chargebacks, methods, refunds, register
 from billing.payments.chargebacks import Chargeback, ChargebackStatus
 from billing.payments.methods import PaymentMethod
@@ -237,8 +236,8 @@ async def list_(call: Call[PaymentsQuery, Nothing]) -> Payments:
         since=query.since,
         limit=query.limit + 1,
     )
-    views = [view(each) for each in found[: query.limit]]
-    return Payments(views, str(views[-1].id) if len(found) > query.limit else None)
+    page, more = query.cut(found, lambda each: each.payment_id)
+    return Payments([view(each) for each in page], more)
 
 
 async def get(call: Call[Nothing, Nothing]) -> PaymentView:
@@ -294,7 +293,7 @@ async def dispute(call: Call[Nothing, ChargebackRequest]) -> ChargebackView:
         actor=call.actor,
         now=call.now,
     )
-    return await _chargeback(call.conn, found)
+    return _chargeback(found)
 
 
 async def end_dispute(call: Call[Nothing, ChargebackEnd]) -> ChargebackView:
@@ -308,7 +307,7 @@ async def end_dispute(call: Call[Nothing, ChargebackEnd]) -> ChargebackView:
         actor=call.actor,
         now=call.now,
     )
-    return await _chargeback(call.conn, found)
+    return _chargeback(found)
 
 
 async def disputes(call: Call[ChargebacksQuery, Nothing]) -> Chargebacks:
@@ -319,8 +318,8 @@ async def disputes(call: Call[ChargebacksQuery, Nothing]) -> Chargebacks:
         status=call.query.status,
         limit=call.query.limit + 1,
     )
-    views = [await _chargeback(call.conn, each) for each in found[: call.query.limit]]
-    return Chargebacks(views, str(views[-1].id) if len(found) > call.query.limit else None)
+    page, more = call.query.cut(found, lambda each: each.chargeback_id)
+    return Chargebacks([_chargeback(each) for each in page], more)
 
 
 async def add_method(call: Call[Nothing, MethodRequest]) -> PaymentMethod:
@@ -360,16 +359,15 @@ def _refund(of: Refund, currency: str) -> RefundView:
     return RefundView(of.refund_id, of.payment_id, amount, of.reason, of.actor, of.refunded_at)
 
 
-async def _chargeback(conn: Connection, of: Chargeback) -> ChargebackView:
-    currency = (await register.get(conn, of.payment_id)).currency
+def _chargeback(of: Chargeback) -> ChargebackView:
     return ChargebackView(
         id=of.chargeback_id,
         payment=of.payment_id,
-        amount=shown(of.amount_micros, currency),
+        amount=shown(of.amount_micros, of.currency),
         status=of.status,
         reference=of.reference,
         reason=of.reason,
-        fee=shown(of.fee_micros, currency),
+        fee=shown(of.fee_micros, of.currency),
         actor=of.actor,
         opened_at=of.opened_at,
         closed_at=of.closed_at,

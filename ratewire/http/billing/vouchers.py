@@ -99,10 +99,10 @@ async def create(call: Call[Nothing, NewVouchers]) -> BatchView:
 
 async def list_(call: Call[Page, Nothing]) -> Batches:
     """List batches."""
-    limit = call.query.limit
-    found = await batches.list_(call.conn, before=call.query.number(), limit=limit + 1)
-    views = [view(each) for each in found[:limit]]
-    return Batches(views, str(views[-1].id) if len(found) > limit else None)
+    query = call.query
+    found = await batches.list_(call.conn, before=query.number(), limit=query.limit + 1)
+    page, more = query.cut(found, lambda each: each.batch_id)
+    return Batches([view(each) for each in page], more)
 
 
 async def get(call: Call[Nothing, Nothing]) -> BatchView:
