@@ -15,7 +15,7 @@ from tests.acceptance.installation import eventually
 STOP_S = 10.0
 
 #: For how long a disk is full.
-FULL_S = 12.0
+FULL_S = 6.0
 
 #: Strokes of a store that is slow and yet answers in time, and of one that does not; so long, and
 #: so long apart.
@@ -128,17 +128,14 @@ def _store_stopped(*, journal: bool) -> Kind:
 def _store_disk_full(*, journal: bool) -> Kind:
     """Valkey ends when it cannot write, and is started again and again until it can.
 
-    In between it answers for moments, which is no new grace.
+    In between it answers for moments, and the grace of the journal may begin anew.
     """
     return Kind(
         "store-disk-full" if journal else "store-disk-full-no-journal",
         _fill_disk,
-        begins=[
-            *([_FAILS, _JOURNALS] if journal else [_FAILS]),
-            Line("embedded valkey is not running: starting it again"),
-        ],
-        ends=[_again("valkey"), _REPLAYED if journal else _WORKS],
-        silence_s=(GRACE_S if journal else FULL_S + 6) + 2 * _AGAIN_S,
+        begins=[_FAILS, Line("embedded valkey is not running: starting it again")],
+        ends=[_again("valkey"), _WORKS],
+        silence_s=FULL_S + 10,
         resumes_s=15,
         journal=journal,
         small="valkey",

@@ -301,10 +301,3 @@ WITH run AS (
     RETURNING run_id
 )
 UPDATE draft_reviews SET finalize_at = $2 WHERE run_id IN (SELECT run_id FROM run)
-
--- name: waiting_drafts
--- The first $3 drafts after $2 that wait for their review, of run $1 or of all (NULL).
-SELECT invoice_id, run_id, finalize_at, refusal FROM draft_reviews
-WHERE ($1::bigint IS NULL OR run_id = $1) AND invoice_id > $2
-ORDER BY invoice_id
-LIMIT $3

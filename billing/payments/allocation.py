@@ -18,8 +18,11 @@ from billing.ledger import journal
 from billing.ledger.chart import Ledger
 from billing.ledger.transaction import Kind, transfer
 from billing.payments.payment import Payment
-from billing.payments.register import SQL, hold
+from billing.payments.register import hold
+from billing.statements import load
 from rating.money import format_micros
+
+SQL = load(__package__, "queries.sql")
 
 
 class Documents(Protocol):

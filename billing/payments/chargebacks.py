@@ -21,8 +21,11 @@ from billing.ledger.transaction import Kind, Posting, Transaction, transfer
 from billing.payments import allocation
 from billing.payments.allocation import DocumentKinds
 from billing.payments.payment import Payment, PaymentStatus, payable, text
-from billing.payments.register import SQL, hold
+from billing.payments.register import hold
+from billing.statements import load
 from rating.money import MAX_MICROS, format_micros
+
+SQL = load(__package__, "queries.sql")
 
 
 class ChargebackStatus(enum.StrEnum):

@@ -11,8 +11,10 @@ from billing.accounts.register import lock, refuse_closed
 from billing.database import Connection
 from billing.errors import Conflict, InvalidInput, NotFound
 from billing.payments.payment import Method, text
-from billing.payments.register import SQL
 from billing.sealing.keyring import Keyring
+from billing.statements import load
+
+SQL = load(__package__, "queries.sql")
 
 #: What a gateway can be asked to charge again.
 REUSABLE: Final = frozenset({Method.CARD, Method.BANK_TRANSFER, Method.DIRECT_DEBIT, Method.WALLET})

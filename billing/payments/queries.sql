@@ -54,14 +54,6 @@ SET allocated_micros = allocated_micros + $2, refunded_micros = refunded_micros 
     disputed_micros = disputed_micros + $4, lost_micros = lost_micros + $5
 WHERE payment_id = $1
 
--- name: open_of_account
--- The payments of account $1 that are not all on documents, oldest first, kept from changing.
-SELECT * FROM payments
-WHERE account_id = $1 AND status = 'succeeded'
-    AND amount_micros > allocated_micros + refunded_micros + disputed_micros + lost_micros
-ORDER BY payment_id
-FOR NO KEY UPDATE
-
 -- name: allocate
 -- Put $4 micros of payment $1 on document $2 $3, at $5, in transaction $6; returns the id.
 INSERT INTO payment_allocations

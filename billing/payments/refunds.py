@@ -12,8 +12,11 @@ from billing.errors import Conflict, InvalidInput
 from billing.ledger.chart import Ledger
 from billing.ledger.transaction import Kind, transfer
 from billing.payments.payment import PaymentStatus, payable, text
-from billing.payments.register import SQL, hold
+from billing.payments.register import hold
+from billing.statements import load
 from rating.money import format_micros
+
+SQL = load(__package__, "queries.sql")
 
 
 class Refund(msgspec.Struct, frozen=True):

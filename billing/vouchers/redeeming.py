@@ -8,8 +8,10 @@ from billing.database import Connection
 from billing.errors import Conflict, NotFound
 from billing.payments.payment import Method
 from billing.payments.register import NewPayment, Received, get, receive
+from billing.statements import load
 from billing.vouchers import code
-from billing.vouchers.batches import SQL
+
+SQL = load(__package__, "queries.sql")
 
 GATEWAY: Final = "voucher"
 
