@@ -66,6 +66,17 @@ class PyradNas:
         """Send a Status-Server."""
         return self._exchange(self._client, self._client.CreateAcctPacket(code=_STATUS_SERVER))
 
+    def is_heard(self) -> bool:
+        """Whether a Status-Server is answered within a short time: the NAS is known by then."""
+        client = self._connected(self._secret, wait_s=0.4)
+        try:
+            client.SendPacket(client.CreateAcctPacket(code=_STATUS_SERVER))
+        except Timeout:
+            return False
+        finally:
+            client._CloseSocket()  # pyright: ignore[reportPrivateUsage]
+        return True
+
     def datagram(self, record: Attributes) -> "Datagram":
         """A record as octets on a socket of its own, to be sent as often as one likes."""
         return Datagram(_filled(self._client, record), self.address, self._port)

@@ -69,17 +69,19 @@ class Desk:
             live = await balances(conn, system.stream, self.account)
             today = now().date()
             zone = ZoneInfo("UTC")
-            made = await period(
-                conn,
-                self.account,
-                today - timedelta(days=1),
-                today + timedelta(days=2),
-                zone,
-            )
-            moved = sum(
-                found.amounts_micros.get("EUR", 0)
-                for found in await search(conn, account=self.account, limit=1000)
-            )
+            # Of one moment: settlement goes on meanwhile.
+            async with conn.transaction(isolation="repeatable_read", readonly=True):
+                made = await period(
+                    conn,
+                    self.account,
+                    today - timedelta(days=1),
+                    today + timedelta(days=2),
+                    zone,
+                )
+                moved = sum(
+                    found.amounts_micros.get("EUR", 0)
+                    for found in await search(conn, account=self.account, limit=1000)
+                )
             assert moved == made.closing_micros
             [summary] = await customer_summary(conn, self.account)
             for euro in await overview(conn, now()):

@@ -103,7 +103,15 @@ class Desk:
             if amount > 0:
                 await top_up(conn, account, amount, actor="test", now=self._now)
             else:
-                await adjust(conn, account, amount, reason="test", actor="test", now=self._now)
+                await adjust(
+                    conn,
+                    account,
+                    amount,
+                    reason="test",
+                    beyond_limits=True,
+                    actor="test",
+                    now=self._now,
+                )
 
     async def relay(self) -> int:
         """Bring what waits in the outbox to the store; return how much that was."""

@@ -13,7 +13,7 @@ from balances.housekeeping import StreamAndBooks
 from config.load import load
 from config.settings import Settings
 from ratewire.wiring import Urls
-from tests.acceptance.installation import HOST, Installation, Serving
+from tests.acceptance.installation import HOST, Installation, Serving, eventually
 from tests.acceptance.pyrad_nas import PyradNas
 from tests.acceptance.records import Login
 from tests.ratewire.cli.command_line import CommandLine
@@ -60,6 +60,8 @@ def running() -> Iterator[Running]:
                 stdin=SECRET + b"\n",
             )
             nas = PyradNas("127.10.0.1", installation.ports.acct, SECRET)
+            # Listeners heed a new NAS within moments, and what comes before is not answered.
+            eventually(nas.is_heard)
             yield Running(installation, serving, ratewire, nas, int(time.time()) - 3600)
             nas.close()
         finally:

@@ -41,7 +41,9 @@ async def test_who_is_poor_and_offline_pays_until_it_is_enough(office: Office) -
     online, owing, rich = names
     async with (await system.pool()).acquire() as conn:
         for name, micros in ((owing, -100_001), (rich, 10_000_000)):
-            await money.adjust(conn, name, micros, reason="test", actor="test", now=now())
+            await money.adjust(
+                conn, name, micros, reason="test", beyond_limits=True, actor="test", now=now()
+            )
     await (await system.relay()).drain(names)
     user = next(each.users[0] for each in EVERYBODY if each.account == online)
     await office.report(AcctStatus.START, user)
