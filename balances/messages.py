@@ -169,9 +169,9 @@ class Step(msgspec.Struct, frozen=True, gc=False):
     `takes_grant` tells that the session begins with the grant of its `uid`, which is then its own:
     what that held is given back in the same step, and without it the step is stale.
     `least` is what must be available again before the session need not end after all; 0 for
-    anything. `quiet` is after how many seconds of silence it is taken for lost. `report` is False
-    when no record of its own caused the step, so that its silence goes on. `pool` takes
-    the place of the account's, under a new rating version.
+    anything, MAX_MICROS where no credit helps. `quiet` is after how many seconds of silence it is
+    taken for lost. `report` is False when no record of its own caused the step, so that its silence
+    goes on. `pool` takes the place of the account's, under a new rating version.
     """
 
     session: str

@@ -46,8 +46,8 @@ class Wire(asyncio.Protocol):
             replyError=cast("Any", ResponseError),
             notEnoughData=_INCOMPLETE,
         )
-        # None stands for a reply that nobody wants.
-        self._waiting: deque[tuple[asyncio.Future[Any] | None, float]] = deque()
+        # Who asked, whether it is the last of their commands, and when.
+        self._waiting: deque[tuple[asyncio.Future[Any], bool, float]] = deque()
         self._watch: asyncio.TimerHandle | None = None
         self.lost = False
 
@@ -67,7 +67,8 @@ class Wire(asyncio.Protocol):
     def ask(self, *commands: Command) -> asyncio.Future[Any]:
         """Send commands, at once; return the reply to the last of them, when it is there.
 
-        Its exception is one of redis-py's. Whoever stops waiting does not hinder the others.
+        Its exception is the first of theirs, one of redis-py's. Whoever stops waiting does not
+        hinder the others.
         """
         answer = self._loop.create_future()
         if self.lost:
@@ -75,8 +76,8 @@ class Wire(asyncio.Protocol):
             return answer
         now = self._loop.time()
         for _ in commands[1:]:
-            self._waiting.append((None, now))
-        self._waiting.append((answer, now))
+            self._waiting.append((answer, False, now))
+        self._waiting.append((answer, True, now))
         self._transport.write(b"".join(map(pack, commands)))
         if self._watch is None:
             self._watch = self._loop.call_at(now + self._timeout_s, self._look)
@@ -93,12 +94,12 @@ class Wire(asyncio.Protocol):
             while (reply := parser.gets()) is not _INCOMPLETE:
                 if isinstance(reply, hiredis.PushNotification):
                     continue
-                answer, _ = waiting.popleft()
-                if answer is None or answer.done():
+                answer, last, _ = waiting.popleft()
+                if answer.done():
                     continue
                 if isinstance(reply, ResponseError):
                     answer.set_exception(reply)
-                else:
+                elif last:
                     answer.set_result(reply)
         except (RedisConnectionError, IndexError) as error:
             # Not the protocol, or more answers than questions: nothing that comes can be trusted.
@@ -112,7 +113,7 @@ class Wire(asyncio.Protocol):
         self._watch = None
         if not self._waiting:
             return
-        due = self._waiting[0][1] + self._timeout_s
+        due = self._waiting[0][2] + self._timeout_s
         if self._loop.time() < due:
             self._watch = self._loop.call_at(due, self._look)
             return
@@ -125,6 +126,6 @@ class Wire(asyncio.Protocol):
             self._watch = None
         self._transport.abort()
         waiting, self._waiting = self._waiting, deque()
-        for answer, _ in waiting:
-            if answer is not None and not answer.done():
+        for answer, _, _ in waiting:
+            if not answer.done():
                 answer.set_exception(error)

@@ -6,7 +6,7 @@
 --   noted    when a report last changed the state
 --   cause    exhausted: ends when there is credit again; suspended: when the account is active again;
 --            operator: only when the session ends
---   least    how much credit ends a job that is exhausted (micros, 0: any)
+--   least    how much credit ends a job that is exhausted (micros; 0: any, MAX: none does)
 
 local CAUSES = { 'exhausted', 'suspended', 'operator' }
 
@@ -76,9 +76,9 @@ local function cause_holds(p, job, now)
   if not s or not has(s.flags, OPEN) or hex(s.uid) ~= job.uid then return 'ended' end
   if job.cause == 'operator' then return 'hold', value end
   local a = account_of(redis.call('GET', p .. ':a:' .. s.account))
-  local free = available(a)
+  local free, least = available(a), tonumber(job.least)
   if not (has(a.flags, SUSPENDED) or has(a.flags, CLOSED))
-    and (job.cause == 'suspended' or (free > 0 and free >= tonumber(job.least))) then
+    and (job.cause == 'suspended' or (least < MAX and free > 0 and free >= least)) then
     return 'credit', value
   end
   return is_later(job, now) and 'later' or 'hold', value

@@ -7,6 +7,7 @@ import msgspec
 from balances.entries import JobEvent
 from balances.memory.partition import Partition, Session
 from balances.messages import CutCause, Job
+from rating.money import MAX_MICROS
 
 _encode = msgspec.msgpack.Encoder().encode
 
@@ -110,7 +111,7 @@ def judge(partition: Partition, job: Job, now_ms: int) -> tuple[Verdict, Session
         return Verdict.HOLDS, session
     account = partition.accounts[session.stored.account]
     free = account.available
-    enough = free is None or (free > 0 and free >= job.least)
+    enough = job.least < MAX_MICROS and (free is None or (free > 0 and free >= job.least))
     if not (account.suspended or account.closed) and (job.cause == SUSPENDED or enough):
         return Verdict.CREDIT, session
     if job.state == SCHEDULED and now_ms < job.due_ms:

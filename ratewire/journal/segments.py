@@ -108,10 +108,16 @@ class Segments:
             segment.oldest_ms = entries[0].arrived_ms
 
     def turn_over(self) -> None:
-        """Close the file that is being written; the next batch begins another."""
+        """Close the file that is being written; the next batch begins another.
+
+        One in which nothing is goes: a full disk would leave one behind for each batch.
+        """
         if self._open is not None:
             os.close(self._descriptor)
-            self._closed.append(self._open)
+            if self._open.octets:
+                self._closed.append(self._open)
+            else:
+                _unlink(self._open.path)
             self._open, self._descriptor = None, -1
 
     def oldest(self) -> tuple[Segment, Scan] | None:
@@ -144,6 +150,7 @@ class Segments:
             sync_directory(self._directory)
         except OSError:
             os.close(descriptor)
+            _unlink(path)
             raise
         self._descriptor, self._open = descriptor, Segment(path, seed)
         return self._open
@@ -153,6 +160,12 @@ def _found(path: Path, seed: int) -> Segment:
     octets = path.read_bytes()
     records, first = look(octets, seed)
     return Segment(path, seed, len(octets), records, None if first is None else first.arrived_ms)
+
+
+def _unlink(path: Path) -> None:
+    """Remove a file; one that stays is read by the next process that comes, and does no harm."""
+    with contextlib.suppress(OSError):
+        path.unlink()
 
 
 def _write(descriptor: int, octets: bytes) -> None:

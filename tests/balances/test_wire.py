@@ -114,3 +114,12 @@ async def test_closing_fails_what_is_under_way(servers: Servers) -> None:
     await connection.close()
     with pytest.raises(StoreUnavailable, match="closed"):
         await asked
+
+
+async def test_the_first_error_of_several_commands_is_told(servers: Servers) -> None:
+    """That of the transaction tells nothing: why a command was refused stands before it."""
+    connection = Connection(servers["valkey"].url)
+    with pytest.raises(StoreRefused, match="NO-SUCH-COMMAND"):
+        await connection.ask(("MULTI",), ("NO-SUCH-COMMAND",), ("PING",), ("EXEC",))
+    assert await connection.ask(("PING",)) == b"PONG"
+    await connection.close()

@@ -4,6 +4,7 @@ import pytest
 
 from balances.entries import JobEvent
 from balances.messages import Claim, ClaimedJob, CutCause, Job
+from rating.money import MAX_MICROS
 from tests.balances.contract.jobs import UID, begin, claim, claimed, events, live, only
 from tests.balances.world import ALICE, LEASE_MS, SESSION, SIBLING, START_MS, World
 
@@ -172,6 +173,13 @@ async def test_credit_below_what_the_session_needs_to_begin_is_none(world: World
     await world.top_up(1)
     assert not await world.jobs.may_transmit(UID, LEASE_MS)
     assert (await world.session()).regrant
+
+
+async def test_no_credit_helps_a_session_that_costs_all_that_it_may(world: World) -> None:
+    """Not even that of an account whose credit has no limit."""
+    await world.fund(0, credit_limit=None)
+    await world.cut(least=MAX_MICROS)
+    await begin(world)
 
 
 async def test_a_new_cause_brings_what_it_needs(world: World) -> None:

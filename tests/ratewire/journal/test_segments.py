@@ -139,6 +139,16 @@ def test_a_batch_that_cannot_be_made_durable_is_not_there(
     assert list(drained(opened(tmp_path))) == [0, 2]
 
 
+@pytest.mark.parametrize("call", ["write", "fdatasync", "fsync"])
+def test_a_disk_that_stays_full_is_not_littered(tmp_path: Path, kernel: Kernel, call: str) -> None:
+    journal = opened(tmp_path)
+    kernel.failing[call] = OSError(errno.ENOSPC, "No space left on device")
+    for number in range(3):
+        with pytest.raises(OSError, match="No space left"):
+            journal.append([entry(number)])
+    assert (len(journal), list(tmp_path.iterdir())) == (0, [])
+
+
 def test_it_is_bounded_and_takes_more_once_there_is_room(tmp_path: Path) -> None:
     size = len(encode(entry(0), 0))
     journal = opened(tmp_path, 3 * size)
