@@ -266,7 +266,7 @@ async def _measure(
         half = round(full["reported"] / arguments.seconds / 2)
         seconds = arguments.cuts / arguments.rate + 4
         more = {"seconds": seconds, "rate": half, "times": 1}
-        more |= {"started": full["started"], "reported": full["reported"]}
+        more |= {"started": full["started"], "turns": full["turns"]}
         loading = subprocess.Popen(
             load_command(env, **options | more), stdout=subprocess.PIPE, text=True
         )

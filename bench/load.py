@@ -12,6 +12,7 @@ for the conservation check.
 import argparse
 import hashlib
 import json
+import math
 import selectors
 import socket
 import struct
@@ -119,11 +120,20 @@ Waiting = tuple[float, float, bytes, tuple[int, int], int]
 
 @dataclass
 class Lane:
-    """One socket: its free identifiers, and the requests that wait for an answer."""
+    """One socket and the sessions that report over it, in turn: a NAS sends all that it says of a
+    session from one port. Its free identifiers, and the requests that wait for an answer.
+    """
 
     socket: socket.socket
+    sessions: range
+    turns: int
     free: deque[int]
     waiting: dict[int, Waiting] = field(default_factory=dict[int, Waiting])
+
+    @property
+    def unopened(self) -> bool:
+        """Whether some session has not had its first turn."""
+        return self.turns < len(self.sessions)
 
 
 @dataclass
@@ -137,11 +147,11 @@ class Tally:
 
 
 class Load:
-    """Drives sessions `first` to `first + sessions - 1` round and round.
+    """Drives sessions `first` to `first + sessions - 1`, dealt to the sockets, round and round.
 
     With `reports` a session ends after so many, and at its next turn the same user begins another.
-    With `started` the sessions were opened by another process, which told so (Unix seconds, by the
-    sessions' clock), and have made `reported` reports in all, round and round.
+    With `started` the sessions were opened by another process with as many sockets, which told so
+    (Unix seconds, by the sessions' clock), and each socket's have made so many reports: `turns`.
     """
 
     def __init__(self, arguments: argparse.Namespace) -> None:
@@ -149,27 +159,30 @@ class Load:
         self._template = Template(self._secret, arguments.nas)
         self._first, self._sessions = arguments.first, arguments.sessions
         self._started = arguments.started or int(time.time()) - 5 * 86_400
-        rounds, more = divmod(arguments.reported, self._sessions)
-        self._reports = [rounds + 1] * more + [rounds] * (self._sessions - more)
+        self._reports = [0] * self._sessions
         self._lives = [0] * self._sessions
         self._ended: set[int] = set()
         self._most_reports: int = arguments.reports
-        self._next = arguments.reported
         self._tally = Tally()
-        self._tally.acked_reports = {
-            (number, 0): reports for number, reports in enumerate(self._reports, self._first)
-        }
         self._rate = 0.0
         self._lanes: list[Lane] = []
         self._selector = selectors.DefaultSelector()
-        for _ in range(arguments.sockets):
+        for number, turns in enumerate(_turns(arguments)):
             lane_socket = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
             lane_socket.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4 << 20)
             lane_socket.connect((arguments.host, arguments.port))
             lane_socket.setblocking(False)
-            lane = Lane(lane_socket, deque(range(arguments.window)))
+            sessions = range(number, self._sessions, arguments.sockets)
+            for nth, index in enumerate(sessions):
+                rounds, more = divmod(turns, len(sessions))
+                self._reports[index] = rounds + (nth < more)
+            lane = Lane(lane_socket, sessions, turns, deque(range(arguments.window)))
             self._lanes.append(lane)
             self._selector.register(lane_socket, selectors.EVENT_READ, lane)
+        self._order = deque(self._lanes)
+        self._tally.acked_reports = {
+            (number, 0): reports for number, reports in enumerate(self._reports, self._first)
+        }
 
     def close(self) -> None:
         """Close the sockets."""
@@ -190,8 +203,9 @@ class Load:
     def open_all(self) -> float:
         """Send a Start for every session; return the seconds it took until all were answered."""
         began = time.perf_counter()
-        self._run(lambda: self._next < self._sessions, status=_START)
-        self._next = 0
+        self._run(lambda: any(lane.unopened for lane in self._lanes), status=_START)
+        for lane in self._lanes:
+            lane.turns = 0
         return time.perf_counter() - began
 
     def run(self, seconds: float, rate: float) -> dict[str, object]:
@@ -226,15 +240,10 @@ class Load:
         began, sent = time.perf_counter(), 0
         while True:
             going = more()
-            for lane in self._lanes:
-                while going and lane.free:
-                    if self._rate and sent >= (time.perf_counter() - began) * self._rate:
-                        break
-                    if status == _START and self._next >= self._sessions:
-                        going = False
-                        break
-                    self._send(lane, status)
-                    sent += 1
+            if going:
+                elapsed = time.perf_counter() - began
+                due = elapsed * self._rate - sent if self._rate else math.inf
+                sent += self._send_due(due, status)
             waiting = any(lane.waiting for lane in self._lanes)
             if not going and not waiting:
                 return
@@ -243,9 +252,23 @@ class Load:
                 self._receive(key.data)
             self._retransmit()
 
+    def _send_due(self, due: float, status: int) -> int:
+        """Send what is due, a request a socket in turn, as far as they can; return how many."""
+        sent = unable = 0
+        while sent < due and unable < len(self._order):
+            lane = self._order[0]
+            self._order.rotate(-1)
+            if lane.free and (lane.unopened if status == _START else lane.sessions):
+                self._send(lane, status)
+                sent += 1
+                unable = 0
+            else:
+                unable += 1
+        return sent
+
     def _send(self, lane: Lane, status: int) -> None:
-        index = self._next % self._sessions
-        self._next += 1
+        index = lane.sessions[lane.turns % len(lane.sessions)]
+        lane.turns += 1
         if status == _INTERIM:
             status = self._turn(index)
         identifier = lane.free.popleft()
@@ -313,13 +336,23 @@ class Load:
         return {
             "sessions": self._sessions,
             "started": self._started,
-            "reported": self._next,
+            "turns": ",".join(str(lane.turns) for lane in self._lanes),
+            "reported": sum(lane.turns for lane in self._lanes),
             "datagram_octets": len(self._template),
             "acknowledged": self._tally.acknowledged,
             "octets_in": reports * OCTETS_IN,
             "octets_out": reports * OCTETS_OUT,
             "seconds": reports * INTERVAL_S,
         }
+
+
+def _turns(arguments: argparse.Namespace) -> list[int]:
+    """Return how many reports were made by the sessions of each socket, before."""
+    if not arguments.turns:
+        return [0] * arguments.sockets
+    turns = [int(each) for each in arguments.turns.split(",")]
+    assert len(turns) == arguments.sockets, "as many sockets as before"
+    return turns
 
 
 def _transmit(lane: Lane, octets: bytes) -> None:
@@ -344,7 +377,7 @@ def parser() -> argparse.ArgumentParser:
     made.add_argument("--rate", type=float, help="records a second (0: as fast as answered)")
     made.add_argument("--times", type=int, default=1, help="how often at that rate")
     made.add_argument("--reports", type=int, default=0, help="of a session until it ends (0: none)")
-    made.add_argument("--reported", type=int, default=0, help="by another process before")
+    made.add_argument("--turns", default="", help="what that process printed")
     made.add_argument("--started", type=int, default=0, help="what that process printed")
     return made
 

@@ -83,7 +83,7 @@ class Case:
             before = await store_memory(system)
         opened, after = await self._open()
         runs: list[dict[str, Any]] = []
-        sent = opened | {"reported": 0}
+        sent = opened | {"turns": ""}
         for workers in (1, 2):
             sent, run = await self._measure(workers, sent)
             runs.append(run)
@@ -130,7 +130,7 @@ class Case:
                     self._env,
                     sessions=self._sessions,
                     started=before["started"],
-                    reported=before["reported"],
+                    turns=before["turns"],
                     **shape(self._arguments),
                 )
                 lag = await wait_settled(system)

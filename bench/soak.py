@@ -150,7 +150,7 @@ async def _measure(
     every = max(SHORTEST_PAUSE_S, seconds / LOOKS)
     watching = asyncio.create_task(watch(system, data, supervisor, looks, stop, every))
     options |= {"seconds": seconds / times, "times": times, "rate": rate}
-    options |= {"started": first["started"], "reported": first["reported"]}
+    options |= {"started": first["started"], "turns": first["turns"]}
     options |= {"reports": arguments.reports}
     minutes, sent = await asyncio.to_thread(_drive, load_command(env, **options))
     lag = await wait_settled(system)

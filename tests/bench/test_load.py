@@ -135,7 +135,37 @@ def test_a_session_ends_after_its_reports_and_its_user_begins_another(port: int)
 
 def test_another_process_goes_on_where_one_has_ended(port: int) -> None:
     """Nothing is opened again, counters go on, and the sums have what was reported before."""
-    driven, sent = drive(port, 0.1, "--started", "1700000000", "--reported", "7")
+    driven, sent = drive(port, 0.1, "--started", "1700000000", "--turns", "7")
     assert sent[:3] == [(3, b"%016x" % 1, 3), (3, b"%016x" % 2, 3), (3, b"%016x" % 0, 4)]
     assert driven.result()["reported"] == 7 + len(sent)
     assert driven.result()["octets_in"] == (7 + len(sent)) * load.OCTETS_IN
+
+
+def test_a_session_reports_from_one_port_and_all_ports_in_turn(port: int) -> None:
+    """As a NAS does; also at a rate that one socket alone could keep up with."""
+    words = ("--port", str(port), "--secret", SECRET.decode(), "--sessions", "7")
+    driven = Load(
+        parser().parse_args([*words, "--sockets", "3", "--started", "1", "--window", "9"])
+    )
+    ports: dict[bytes, set[int]] = {}
+    over = threading.Event()
+
+    def serve(server: socket.socket) -> None:
+        while not over.is_set():
+            with suppress(TimeoutError):
+                request, peer = server.recvfrom(4096)
+                found = load.Template.offsets(request)
+                session = request[found[44] : found[44] + 16]
+                ports.setdefault(session, set()).add(peer[1])
+                server.sendto(accounting_response(request[1], request[4:20], (), SECRET), peer)
+
+    with listening(port) as server:
+        thread = threading.Thread(target=serve, args=(server,), daemon=True)
+        thread.start()
+        driven.run(0.3, 200)
+        over.set()
+        thread.join(5)
+        driven.close()
+    assert len(ports) == 7
+    assert all(len(each) == 1 for each in ports.values())
+    assert len(set[int]().union(*ports.values())) == 3
