@@ -6,6 +6,11 @@ stale and what is there is read. So a guess may be as old as it likes; but only 
 committed proves it right, so for records that change nothing the session is read. Only open
 sessions are kept, since nothing else about them has to be looked up: neither a subscriber nor a
 login's grant.
+
+A guess is worth it where the records of a session reach one worker: a NAS sends them from one port.
+Where a NAS's reach several (a proxy sends from many ports), a wrong guess costs more than the read
+that it saved; so each NAS's guesses are judged, and while too many of them would be wrong, its
+sessions are read.
 """
 
 import msgspec
@@ -18,6 +23,13 @@ CAPACITY = 100_000
 #: Once full, every so many-th newcomer takes the place of the oldest. The sessions of a network
 #: report in turn: if each newcomer did, none of them would be there when it is its turn again.
 _ADMITTED = 16
+
+#: A wrong guess costs about three reads (bench.stages); so much credit a NAS has at most, and at
+#: least, so that it is not long until a change of its ways is noticed.
+_WRONG, _MOST_CREDIT = 3, 60
+
+#: NAS names are what clients say. With so many, all start anew.
+_MOST_NASES = 10_000
 
 
 class Hint(msgspec.Struct, frozen=True, gc=False):
@@ -33,19 +45,23 @@ class Hints:
     def __init__(self, capacity: int = CAPACITY) -> None:
         self._capacity = capacity
         self._sessions: dict[str, Hint] = {}
+        self._credit: dict[str, int] = {}
         self._turned_away = 0
 
     def __len__(self) -> int:
         """How many sessions are kept."""
         return len(self._sessions)
 
-    def find(self, session: str, user_name: str | None) -> Hint | None:
+    def find(self, session: str, nas: str, user_name: str | None) -> Hint | None:
         """Return what is known of a session; None if it has to be read.
 
-        It has to if the record names another user, who must be looked up.
+        It has to if the record names another user, who must be looked up; or where guesses at the
+        sessions of this NAS are too often wrong.
         """
         hint = self._sessions.get(session)
-        if hint is None or not user_name:
+        if hint is None or self._credit.get(nas, 0) < 0:
+            return None
+        if not user_name:
             return hint
         state = hint.found.state
         return hint if state is not None and state.username == user_name else None
@@ -97,6 +113,30 @@ class Hints:
             b"",
         )
         self._sessions[session] = Hint(Found(stored, left, state=state), step.expected_boot)
+
+    def judge(self, nas: str, *, right: bool) -> None:
+        """Note whether a guess at a session of this NAS was right."""
+        credit = self._credit.get(nas, 0)
+        if right:
+            if credit == _MOST_CREDIT:
+                return
+            credit += 1
+        else:
+            credit = max(credit - _WRONG, -_MOST_CREDIT)
+        if len(self._credit) >= _MOST_NASES and nas not in self._credit:
+            self._credit.clear()
+        self._credit[nas] = credit
+
+    def compare(self, session: str, nas: str, read: StoredSession | None) -> None:
+        """Judge the guess that would have been made, by what was read."""
+        hint = self._sessions.get(session)
+        if hint is None:
+            return
+        guessed = hint.found.session
+        self.judge(
+            nas,
+            right=guessed is not None and read is not None and guessed.version == read.version,
+        )
 
     def drop(self, session: str) -> None:
         """Forget a session."""

@@ -70,7 +70,7 @@ class Booked(msgspec.Struct, frozen=True):
 class _Group:
     """The records of one session that are still to be booked, in order of arrival."""
 
-    __slots__ = ("archived", "asked_archive", "asks_owner", "key", "records")
+    __slots__ = ("archived", "asked_archive", "asks_owner", "guessed", "key", "records")
 
     def __init__(self, key: str, record: AccountingRecord) -> None:
         self.key = key
@@ -78,6 +78,7 @@ class _Group:
         self.archived: StoredSession | None = None
         self.asked_archive = False
         self.asks_owner = False
+        self.guessed = False
 
     @property
     def lookup(self) -> Lookup:
@@ -233,7 +234,9 @@ class Intake:
         unknown: list[_Group] = []
         find = self._hints.find
         for group in groups:
-            hint = find(group.key, group.records[0].user_name) if guess else None
+            first = group.records[0]
+            hint = find(group.key, first.nas, first.user_name) if guess else None
+            group.guessed = hint is not None
             if hint is None:
                 unknown.append(group)
             else:
@@ -243,6 +246,9 @@ class Intake:
         began = time.perf_counter()
         snapshot = await self._store.read([group.lookup for group in unknown])
         rater = await self._raters.at(snapshot.plans_revision)
+        if guess:
+            for group, found in zip(unknown, snapshot.found, strict=True):
+                self._hints.compare(group.key, group.records[0].nas, found.session)
         owners = await self._owners_of_archived(unknown)
         known += [
             (group, _known(found, group, owners), snapshot.boots.get(group.records[0].nas))
@@ -276,6 +282,8 @@ class Intake:
         for group, booking in bookings:
             step = booking.step
             status = _COMMITTED if step is None else next(outcomes).status
+            if step is not None and group.guessed:
+                self._hints.judge(step.nas, right=status is _COMMITTED)
             if status is _COMMITTED:
                 booked.append((group, booking))
                 if step is not None and booking.progress is not None:

@@ -1,5 +1,7 @@
 """Hints: what is kept of a step, what is not, and how many."""
 
+import msgspec
+
 from balances.messages import Account, CutCause, SessionState, Step
 from radius.records import AcctStatus
 from ratewire.pipeline.hints import Hints
@@ -46,7 +48,7 @@ def note(hints: Hints, made: Step, version: int = 5) -> None:
 def test_a_committed_session_is_known_as_it_was_left() -> None:
     hints = Hints()
     note(hints, step())
-    hint = hints.find("n|1", "bob")
+    hint = hints.find("n|1", "n", "bob")
     assert hint is not None
     assert hint.boot == 9
     session, account = hint.found.session, hint.found.account
@@ -61,10 +63,10 @@ def test_a_committed_session_is_known_as_it_was_left() -> None:
 def test_a_record_without_a_user_name_is_the_sessions() -> None:
     hints = Hints()
     note(hints, step())
-    assert hints.find("n|1", None) is not None
-    assert hints.find("n|1", "") is not None
-    assert hints.find("n|1", "eve") is None
-    assert hints.find("n|2", "bob") is None
+    assert hints.find("n|1", "n", None) is not None
+    assert hints.find("n|1", "n", "") is not None
+    assert hints.find("n|1", "n", "eve") is None
+    assert hints.find("n|2", "n", "bob") is None
 
 
 def test_what_is_not_open_is_not_kept() -> None:
@@ -72,7 +74,7 @@ def test_what_is_not_open_is_not_kept() -> None:
         hints = Hints()
         note(hints, step())
         note(hints, made, version)
-        assert hints.find("n|1", "bob") is None
+        assert hints.find("n|1", "n", "bob") is None
         assert not len(hints)
 
 
@@ -81,7 +83,7 @@ def test_a_session_that_is_dropped_is_read() -> None:
     note(hints, step())
     hints.drop("n|1")
     hints.drop("n|1")
-    assert hints.find("n|1", "bob") is None
+    assert hints.find("n|1", "n", "bob") is None
 
 
 def test_sessions_in_turn_find_most_of_what_fits() -> None:
@@ -90,7 +92,7 @@ def test_sessions_in_turn_find_most_of_what_fits() -> None:
     found = 0
     for _ in range(10):
         for number in range(100):
-            found += hints.find(f"n|{number}", "bob") is not None
+            found += hints.find(f"n|{number}", "n", "bob") is not None
             note(hints, step(f"n|{number}"))
             assert len(hints) <= 80
     assert found > 10 * 60
@@ -103,4 +105,47 @@ def test_those_that_do_not_report_any_more_make_room() -> None:
     for _ in range(40):
         for number in range(80):
             note(hints, step(f"n|{number}"))
-    assert sum(hints.find(f"n|{number}", "bob") is not None for number in range(80)) > 70
+    assert sum(hints.find(f"n|{number}", "n", "bob") is not None for number in range(80)) > 70
+
+
+def test_a_nas_whose_sessions_go_elsewhere_too_is_not_guessed_at() -> None:
+    """And is again once the guesses would have been right for a while."""
+    hints = Hints()
+    note(hints, step())
+    hints.judge("n", right=True)
+    hints.judge("n", right=False)
+    assert hints.find("n|1", "n", "bob") is None
+    assert hints.find("n|1", "other", "bob") is not None
+    here = hints.find("n|1", "other", "bob")
+    assert here is not None
+    assert here.found.session is not None
+    there = msgspec.structs.replace(here.found.session, version=6)
+    hints.compare("n|1", "n", here.found.session)
+    assert hints.find("n|1", "n", "bob") is None
+    hints.compare("n|1", "n", here.found.session)
+    assert hints.find("n|1", "n", "bob") is not None
+    hints.compare("n|1", "n", there)
+    assert hints.find("n|1", "n", "bob") is None
+
+
+def test_credit_is_bounded_either_way() -> None:
+    hints = Hints()
+    note(hints, step())
+    for _ in range(1000):
+        hints.judge("n", right=False)
+    for _ in range(60):
+        hints.judge("n", right=True)
+    assert hints.find("n|1", "n", "bob") is not None
+    for _ in range(1000):
+        hints.judge("n", right=True)
+    for _ in range(21):
+        hints.judge("n", right=False)
+    assert hints.find("n|1", "n", "bob") is None
+
+
+def test_names_that_clients_make_up_do_not_pile_up() -> None:
+    hints = Hints()
+    for number in range(25_000):
+        hints.judge(f"nas{number}", right=False)
+    note(hints, step())
+    assert hints.find("n|1", "nas1", "bob") is not None

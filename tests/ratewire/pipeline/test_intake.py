@@ -553,6 +553,17 @@ async def test_a_hint_that_another_worker_has_overtaken_is_read_anew(provider: P
     assert await used_micros(provider) == 300_000
 
 
+async def test_workers_that_a_session_reports_to_in_turn_stop_guessing(provider: Provider) -> None:
+    """As by a proxy that sends from many ports. Each wrong guess costs a commit."""
+    _, worker, other = await two_workers(provider)
+    for minute in range(1, 41):
+        provider.world.pass_ms(60_000)
+        report = provider.report(INTERIM, 60 * minute, 0, minute * MB)
+        assert await provider.say(report, to=(worker, other)[minute % 2]) == [True]
+    assert provider.observer.counts["commit_stale_session"] < 5
+    assert await used_micros(provider) == 80_000
+
+
 async def test_records_that_change_nothing_are_judged_by_what_is_there(provider: Provider) -> None:
     """Another worker has begun a new epoch, whose NAS tells no session time: its counters would
     be old ones to the epoch before.
