@@ -5,4 +5,6 @@ from typing import Final
 from billing.invoices.settling import InvoiceDocuments
 from billing.payments.allocation import DocumentKinds
 
-DOCUMENTS: Final[DocumentKinds] = {"invoice": InvoiceDocuments()}
+INVOICE: Final = "invoice"
+
+DOCUMENTS: Final[DocumentKinds] = {INVOICE: InvoiceDocuments()}

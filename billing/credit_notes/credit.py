@@ -17,7 +17,6 @@ from billing.errors import Conflict, InvalidInput
 from billing.invoices.invoice import Buyer, Invoice
 from billing.invoices.line import Line, LineTax
 from billing.taxes.calculation import RateTotal
-from billing.taxes.rate import AppliedRate
 from rating.money import Rounding, divide, format_micros
 
 
@@ -119,17 +118,6 @@ def credit_lines(
     if not made:
         raise Conflict(f"nothing is left to be credited of invoice {invoice.number}")
     return tuple(made)
-
-
-def totals_by_rate(lines: Sequence[CreditLine]) -> tuple[RateTotal, ...]:
-    """Return what each rate comes to over the lines."""
-    base: dict[AppliedRate, int] = {}
-    tax: dict[AppliedRate, int] = {}
-    for line in lines:
-        for each in line.taxes:
-            base[each.rate] = base.get(each.rate, 0) + line.net_micros
-            tax[each.rate] = tax.get(each.rate, 0) + each.tax_micros
-    return tuple(RateTotal(rate, base[rate], tax[rate]) for rate in base)
 
 
 def _gross(invoice: Invoice, line: Line, part: CreditedPart, known: Credited) -> int:

@@ -12,14 +12,13 @@ from billing.credit_notes.credit import (
     CreditLine,
     NewCreditNote,
     credit_lines,
-    totals_by_rate,
 )
 from billing.database import Connection
 from billing.errors import Conflict
 from billing.invoices import reading, settling
 from billing.invoices.composing import local_day
 from billing.invoices.invoice import Invoice, Kind, Status
-from billing.invoices.line import LineTax
+from billing.invoices.line import LineTax, totals_by_rate
 from billing.invoices.numbers import written
 from billing.invoices.postings import Entries
 from billing.ledger import journal

@@ -45,6 +45,13 @@ _environment: Final = jinja2.Environment(
 )
 
 
+def template(kind: MessageKind, language: str) -> str:
+    """Return the text of a template."""
+    loader = _environment.loader
+    assert loader is not None
+    return loader.get_source(_environment, f"{language}/{kind}.txt")[0]
+
+
 def worded(kind: MessageKind, language: str, values: Values) -> Worded:
     """Return a message in a language that there are templates for."""
     template = _environment.get_template(f"{language}/{kind}.txt")

@@ -3,14 +3,14 @@
 import enum
 from collections.abc import Iterable, Sequence
 from datetime import date
-from typing import Annotated, Final
+from typing import Annotated, Final, Protocol
 
 import msgspec
 from msgspec import Meta
 
 from billing.cycles.proration import minor_unit, to_minor_unit
 from billing.errors import InvalidInput
-from billing.taxes.calculation import TaxableLine, TaxedDocument, tax_document
+from billing.taxes.calculation import RateTotal, TaxableLine, TaxedDocument, tax_document
 from billing.taxes.rate import AppliedRate, RoundingRule
 from rating.money import MAX_MICROS, format_micros
 
@@ -109,6 +109,20 @@ class Line(msgspec.Struct, frozen=True, kw_only=True):
         return self.unit_price_micros * self.quantity_micros // ONE
 
 
+class Taxed(Protocol):
+    """A line as far as its taxes are concerned: of an invoice, or of a credit note."""
+
+    @property
+    def net_micros(self) -> int:
+        """The line without taxes."""
+        ...
+
+    @property
+    def taxes(self) -> tuple[LineTax, ...]:
+        """What each rate came to on it."""
+        ...
+
+
 class Priced(msgspec.Struct, frozen=True):
     """Lines with what they come to, and the document's totals."""
 
@@ -188,9 +202,22 @@ def totals_of(lines: Iterable[Line]) -> tuple[int, int]:
     return sum(line.net_micros for line in kept), sum(line.tax_micros for line in kept)
 
 
+def totals_by_rate(lines: Iterable[Taxed]) -> tuple[RateTotal, ...]:
+    """Return what each rate comes to over the lines."""
+    base: dict[AppliedRate, int] = {}
+    tax: dict[AppliedRate, int] = {}
+    for line in lines:
+        for each in line.taxes:
+            base[each.rate] = base.get(each.rate, 0) + line.net_micros
+            tax[each.rate] = tax.get(each.rate, 0) + each.tax_micros
+    return tuple(RateTotal(rate, base[rate], tax[rate]) for rate in base)
+
+
 def _amount(line: Line, currency: str) -> int:
     amount = to_minor_unit(line.quantity_micros * line.unit_price_micros, ONE, currency)
     where = f"line {line.line}"
+    if abs(amount) > MAX_MICROS:
+        raise InvalidInput(f"{where}: an amount of {format_micros(amount)} is too large")
     if line.discount_micros % minor_unit(currency):
         raise InvalidInput(f"{where}: a discount is in whole minor units of {currency}")
     if line.discount_micros and line.discount_micros > amount:

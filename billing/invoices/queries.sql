@@ -258,26 +258,47 @@ SELECT * FROM invoice_items WHERE invoice_id = ANY($1::bigint[]) ORDER BY invoic
 SELECT * FROM invoice_taxes WHERE invoice_id = ANY($1::bigint[]) ORDER BY invoice_id, place
 
 -- name: search
--- The newest $1 invoices before id $2, as far as each of the rest is given: account $3, status $4,
--- kind $5, number beginning with $6, issued from $7 and up to $8, total from $9 and up to $10,
--- overdue on $11, with a part paid ($12).
+-- The newest $1 invoices, as far as each of the rest is given: account $2, status $3, kind $4, number
+-- beginning with $5, issued from $6 and up to $7, total from $8 and up to $9, overdue on $10, with a
+-- part paid ($11), before id $12.
 SELECT invoice_id, kind, status, account_id, currency, number, issued_on, due_on, total_micros,
     paid_micros, credited_micros, offset_micros, sent_at, created_at,
     coalesce(buyer ->> 'name', '') AS buyer
 FROM invoices
-WHERE ($2::bigint IS NULL OR invoice_id < $2)
-    AND ($3::text IS NULL OR account_id = $3)
-    AND ($4::text IS NULL OR status = $4)
-    AND ($5::text IS NULL OR kind = $5)
-    AND ($6::text IS NULL OR number >= $6 AND number < $6 || chr(1114111))
-    AND ($7::date IS NULL OR issued_on >= $7)
-    AND ($8::date IS NULL OR issued_on <= $8)
-    AND ($9::bigint IS NULL OR total_micros >= $9)
-    AND ($10::bigint IS NULL OR total_micros <= $10)
-    AND ($11::date IS NULL OR (status = 'open' AND due_on < $11))
-    AND ($12::boolean IS NULL
-        OR (status = 'open' AND paid_micros + offset_micros > 0) = $12)
+WHERE ($12::bigint IS NULL OR invoice_id < $12)
+    AND ($2::text IS NULL OR account_id = $2)
+    AND ($3::text IS NULL OR status = $3)
+    AND ($4::text IS NULL OR kind = $4)
+    AND ($5::text IS NULL OR number >= $5 AND number < $5 || chr(1114111))
+    AND ($6::date IS NULL OR issued_on >= $6)
+    AND ($7::date IS NULL OR issued_on <= $7)
+    AND ($8::bigint IS NULL OR total_micros >= $8)
+    AND ($9::bigint IS NULL OR total_micros <= $9)
+    AND ($10::date IS NULL OR (status = 'open' AND due_on < $10))
+    AND ($11::boolean IS NULL
+        OR (status = 'open' AND paid_micros + offset_micros > 0) = $11)
 ORDER BY invoice_id DESC
+LIMIT $1
+
+-- name: search_due
+-- As `search` of open invoices, the soonest due first, after id $12 of the day $13.
+SELECT invoice_id, kind, status, account_id, currency, number, issued_on, due_on, total_micros,
+    paid_micros, credited_micros, offset_micros, sent_at, created_at,
+    coalesce(buyer ->> 'name', '') AS buyer
+FROM invoices
+WHERE status = 'open' AND ($13::date IS NULL OR (due_on, invoice_id) > ($13, $12::bigint))
+    AND ($2::text IS NULL OR account_id = $2)
+    AND ($3::text IS NULL OR status = $3)
+    AND ($4::text IS NULL OR kind = $4)
+    AND ($5::text IS NULL OR number >= $5 AND number < $5 || chr(1114111))
+    AND ($6::date IS NULL OR issued_on >= $6)
+    AND ($7::date IS NULL OR issued_on <= $7)
+    AND ($8::bigint IS NULL OR total_micros >= $8)
+    AND ($9::bigint IS NULL OR total_micros <= $9)
+    AND ($10::date IS NULL OR (status = 'open' AND due_on < $10))
+    AND ($11::boolean IS NULL
+        OR (status = 'open' AND paid_micros + offset_micros > 0) = $11)
+ORDER BY due_on, invoice_id
 LIMIT $1
 
 -- name: tax_report

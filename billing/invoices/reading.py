@@ -1,5 +1,6 @@
 """Invoices as they are in Postgres: one with all its lines, or many by what is searched for."""
 
+import enum
 from collections.abc import Iterable, Sequence
 from datetime import date, datetime
 from typing import Any, Final
@@ -12,7 +13,7 @@ from billing.entities.entity import Entity
 from billing.errors import InvalidInput, NotFound
 from billing.invoices.composing import gather, local_day
 from billing.invoices.invoice import Buyer, Invoice, Kind, Status
-from billing.invoices.line import ItemKind, Line, LineTax, UsageTold
+from billing.invoices.line import ItemKind, Line, LineTax, UsageTold, totals_by_rate
 from billing.statements import load
 from billing.taxes.calculation import RateTotal
 from billing.taxes.rate import AppliedRate, RoundingRule, TaxCode
@@ -25,6 +26,13 @@ _entity: Final = msgspec.json.Decoder(Entity).decode
 _buyer: Final = msgspec.json.Decoder(Buyer).decode
 _taxes: Final = msgspec.json.Decoder(tuple[LineTax, ...]).decode
 _usage: Final = msgspec.json.Decoder(UsageTold).decode
+
+
+class Order(enum.StrEnum):
+    """How a list of invoices is sorted: the newest first, or open ones the soonest due first."""
+
+    NEWEST = "newest"
+    DUE = "due"
 
 
 class Search(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -40,6 +48,13 @@ class Search(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     total_to_micros: int | None = None
     overdue: bool | None = None
     partly_paid: bool | None = None
+
+
+class Place(msgspec.Struct, frozen=True):
+    """The last invoice of a page, after which the next one begins; `due_on` if sorted by it."""
+
+    invoice_id: int
+    due_on: date | None = None
 
 
 class Found(msgspec.Struct, frozen=True, kw_only=True):
@@ -101,7 +116,8 @@ async def get_many(conn: Connection, ids: Iterable[int], now: datetime) -> dict[
         seller = around.entities[row["entity"]] if draft else _entity(row["seller"])
         kept = row["buyer"]
         buyer = around.buyers[row["account_id"]] if kept is None else _buyer(kept)
-        found[number] = _invoice(row, seller, buyer, lines[number], taxes[number], now)
+        totals = totals_by_rate(lines[number]) if draft else taxes[number]
+        found[number] = _invoice(row, seller, buyer, lines[number], totals, now)
     return found
 
 
@@ -126,15 +142,23 @@ async def identify(conn: Connection, text: str) -> int:
 
 
 async def search(
-    conn: Connection, wanted: Search, *, today: date, limit: int = 100, before: int | None = None
+    conn: Connection,
+    wanted: Search,
+    *,
+    today: date,
+    limit: int = 100,
+    after: Place | None = None,
+    order: Order = Order.NEWEST,
 ) -> list[Found]:
-    """Return the newest `limit` invoices that are searched for, newest first, before an id."""
-    if not 1 <= limit <= MAX_FOUND:
+    """Return the first `limit` invoices that are searched for, in an order, after a place in it."""
+    if not 1 <= limit <= MAX_FOUND + 1:
         raise InvalidInput(f"limit {limit}: allowed is 1 to {MAX_FOUND}")
+    place: list[int | date | None] = [None if after is None else after.invoice_id]
+    if order is Order.DUE:
+        place.append(None if after is None else after.due_on)
     rows = await conn.fetch(
-        SQL["search"],
+        SQL["search" if order is Order.NEWEST else "search_due"],
         limit,
-        before,
         wanted.account,
         wanted.status,
         wanted.kind,
@@ -145,6 +169,7 @@ async def search(
         wanted.total_to_micros,
         today if wanted.overdue else None,
         wanted.partly_paid,
+        *place,
     )
     return [_found(row, today) for row in rows]
 

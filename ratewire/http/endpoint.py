@@ -52,11 +52,14 @@ class Page(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
     def number(self) -> int | None:
         """The cursor of a listing by number. Raises BadRequest."""
-        if self.cursor is None:
-            return None
-        if not (self.cursor.isascii() and self.cursor.isdecimal()) or len(self.cursor) > 18:
-            raise BadRequest(Fault("?cursor", "allowed is the `next` of another page"))
-        return int(self.cursor)
+        return None if self.cursor is None else number_of(self.cursor)
+
+
+def number_of(cursor: str) -> int:
+    """Return the number that a cursor is. Raises BadRequest."""
+    if not (cursor.isascii() and cursor.isdecimal()) or len(cursor) > 18:
+        raise BadRequest(Fault("?cursor", "allowed is the `next` of another page"))
+    return int(cursor)
 
 
 class Call(Generic[Query, Body]):
@@ -91,7 +94,10 @@ class Call(Generic[Query, Body]):
 
 
 class Endpoint(msgspec.Struct, frozen=True):
-    """One method of one path. Made by `endpoint`, which checks that its types fit together."""
+    """One method of one path. Made by `endpoint`, which checks that its types fit together.
+
+    With `media_types` it answers with a file (billing.documents.archive.File) of one of them.
+    """
 
     method: Literal["GET", "POST", "PATCH", "PUT", "DELETE"]
     path: str
@@ -103,11 +109,19 @@ class Endpoint(msgspec.Struct, frozen=True):
     handler: Callable[[Call[Any, Any]], Awaitable[Any]]
     status: int = 200
     tag: str = ""
+    media_types: tuple[str, ...] = ()
 
     @property
     def changes(self) -> bool:
         """Whether it changes anything."""
         return self.method != "GET"
+
+    @property
+    def body_may_be_missing(self) -> bool:
+        """Whether a request without a body says enough: no field has to be given."""
+        return self.method == "POST" and not any(
+            field.required for field in msgspec.structs.fields(self.body)
+        )
 
     @property
     def numbers(self) -> tuple[str, ...]:
@@ -126,9 +140,11 @@ def endpoint(
     query: type[Query] = Nothing,
     body: type[Body] = Nothing,
     status: int = 200,
+    media_types: tuple[str, ...] = (),
 ) -> Endpoint:
     """Declare an endpoint. `path` is below /api/v1/; `{x_id}` in it is a number, `{x}` a name."""
     tag = path.split("/")[1] if path.startswith("billing/") else path.split("/")[0]
     return Endpoint(
-        method, f"/api/v1/{path}", summary, roles, query, body, answer, handler, status, tag
+        *(method, f"/api/v1/{path}", summary, roles, query, body, answer, handler),
+        *(status, tag, media_types),
     )

@@ -2,7 +2,19 @@
 
 from typing import Final
 
-from ratewire.http.billing import accounts, audit, customers, payments, vouchers
+from ratewire.http.billing import (
+    accounts,
+    allocations,
+    audit,
+    credit_notes,
+    customers,
+    invoices,
+    issuers,
+    messages,
+    payment_methods,
+    payments,
+    vouchers,
+)
 from ratewire.http.endpoint import Endpoint
 from ratewire.http.operations import network, review, subscribers
 
@@ -10,7 +22,13 @@ ENDPOINTS: Final[tuple[Endpoint, ...]] = (
     *customers.ENDPOINTS,
     *accounts.ENDPOINTS,
     *payments.ENDPOINTS,
+    *payment_methods.ENDPOINTS,
+    *allocations.ENDPOINTS,
     *vouchers.ENDPOINTS,
+    *invoices.ENDPOINTS,
+    *credit_notes.ENDPOINTS,
+    *issuers.ENDPOINTS,
+    *messages.ENDPOINTS,
     *audit.ENDPOINTS,
     *subscribers.ENDPOINTS,
     *network.ENDPOINTS,

@@ -22,7 +22,8 @@ def document(endpoints: Sequence[Endpoint]) -> dict[str, Any]:
     """Return the document of these endpoints, ready to be encoded as JSON."""
     wanted: list[Any] = [Problem]
     for each in endpoints:
-        wanted += [kind for kind in (each.body, each.answer) if kind not in (Nothing, None)]
+        told = None if each.media_types else each.answer
+        wanted += [kind for kind in (each.body, told) if kind not in (Nothing, None)]
     schemas, components = msgspec.json.schema_components(wanted, ref_template=_REFERENCE)
     by_type = dict(zip(map(repr, wanted), schemas, strict=True))
     paths: dict[str, Any] = {}
@@ -58,7 +59,10 @@ def document(endpoints: Sequence[Endpoint]) -> dict[str, Any]:
 
 def _operation(each: Endpoint, by_type: dict[str, Any]) -> dict[str, Any]:
     answer: dict[str, Any] = {"description": HTTPStatus(each.status).phrase}
-    if each.answer is not None:
+    if each.media_types:
+        octets = {"schema": {"type": "string", "format": "binary"}}
+        answer["content"] = dict.fromkeys(each.media_types, octets)
+    elif each.answer is not None:
         answer["content"] = {"application/json": {"schema": by_type[repr(each.answer)]}}
     name = each.path.removeprefix("/api/v1/").strip("/")
     operation: dict[str, Any] = {
@@ -74,7 +78,7 @@ def _operation(each: Endpoint, by_type: dict[str, Any]) -> dict[str, Any]:
     }
     if each.body is not Nothing:
         operation["requestBody"] = {
-            "required": True,
+            "required": not each.body_may_be_missing,
             "content": {"application/json": {"schema": by_type[repr(each.body)]}},
         }
     return operation

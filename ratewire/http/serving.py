@@ -10,6 +10,7 @@ from aiohttp import web
 
 from billing.accounts.account import idempotency_key
 from billing.audit.trail import Origin, set_origin
+from billing.documents.archive import File
 from billing.errors import InvalidInput
 from billing.requests.once import Answered, begin, end
 from billing.tokens.register import Holder
@@ -51,6 +52,8 @@ def serve(endpoint: Endpoint) -> Handler:
             call.conn = conn
             if not endpoint.changes:
                 value = await endpoint.handler(call)
+                if isinstance(value, File):
+                    return _file(value)
                 return _told(value, _answered(endpoint, value))
             async with conn.transaction():
                 await set_origin(conn, _origin(request, who))
@@ -70,6 +73,18 @@ def serve(endpoint: Endpoint) -> Handler:
 
 def _answered(endpoint: Endpoint, value: Any) -> Answered:
     return Answered(endpoint.status, b"" if value is None else _encode(value))
+
+
+def _file(file: File) -> web.Response:
+    """A file as it is, under its name; nothing in it is run by who shows it."""
+    return web.Response(
+        body=file.octets,
+        content_type=file.media_type,
+        headers={
+            "Content-Disposition": f'inline; filename="{file.name}"',
+            "X-Content-Type-Options": "nosniff",
+        },
+    )
 
 
 def _told(value: Any, answered: Answered) -> web.Response:
@@ -109,6 +124,8 @@ def _body(
         if octets:
             raise BadRequest(Fault("", "no body is expected here"))
         return Nothing()
+    if not octets and endpoint.body_may_be_missing:
+        return decoder.decode(b"{}")
     if request.content_type != "application/json":
         raise web.HTTPUnsupportedMediaType(text="send a body with 'Content-Type: application/json'")
     try:

@@ -1,18 +1,18 @@
-"""Payments, refunds, chargebacks and payment methods over HTTP."""
+"""Payments, refunds and chargebacks over HTTP."""
 
-from datetime import date, datetime
-from typing import Annotated
+from datetime import datetime
+from typing import Annotated, Any, Literal, TypeAlias
 
 import msgspec
 from msgspec import Meta
 
-from billing.payments import chargebacks, methods, refunds, register
+from billing.payments import chargebacks, refunds, register
+from billing.payments.allocation import allocate_oldest
 from billing.payments.chargebacks import Chargeback, ChargebackStatus
-from billing.payments.methods import PaymentMethod
 from billing.payments.payment import Method, Payment, PaymentStatus
 from billing.payments.refunds import Refund
 from billing.payments.register import NewPayment
-from ratewire.documents import DOCUMENTS
+from ratewire.documents import DOCUMENTS, INVOICE
 from ratewire.http.amounts import Amount, read, shown
 from ratewire.http.endpoint import (
     CARE,
@@ -26,9 +26,16 @@ from ratewire.http.endpoint import (
     endpoint,
 )
 
+#: Whether a payment that has succeeded pays open invoices, the soonest due first.
+Allocate: TypeAlias = Literal["oldest", "none"]
+
 
 class PaymentRequest(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """A payment that was received, or is to come (`status` pending)."""
+    """A payment that was received, or is to come (`status` pending).
+
+    Once it has succeeded it pays the account's open invoices, the soonest due first (`allocate`
+    none: it stays credit).
+    """
 
     account: Name
     amount: Amount
@@ -37,6 +44,7 @@ class PaymentRequest(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     status: PaymentStatus = PaymentStatus.SUCCEEDED
     reference: str = ""
     description: str = ""
+    allocate: Allocate = "oldest"
 
 
 class PaymentView(msgspec.Struct, frozen=True):
@@ -86,6 +94,7 @@ class Conclusion(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
     status: PaymentStatus
     failure: str = ""
+    allocate: Allocate = "oldest"
 
 
 class RefundRequest(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -155,23 +164,6 @@ class ChargebacksQuery(Page, frozen=True):
     status: ChargebackStatus | None = None
 
 
-class MethodRequest(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """A way to pay: the gateway's token for it, never a card's number."""
-
-    kind: Method
-    gateway: str
-    label: str
-    token: str | None = None
-    expires_on: date | None = None
-    default: bool = False
-
-
-class Methods(msgspec.Struct, frozen=True):
-    """How an account pays."""
-
-    data: list[PaymentMethod]
-
-
 def view(payment: Payment) -> PaymentView:
     """Return a payment as the API tells it."""
 
@@ -220,7 +212,10 @@ async def receive(call: Call[Nothing, PaymentRequest]) -> PaymentView:
         actor=call.actor,
         now=call.now,
     )
-    return view(received.payment)
+    payment = received.payment
+    if not received.repeated:
+        payment = await _allocated(call, payment, new.allocate)
+    return view(payment)
 
 
 async def list_(call: Call[PaymentsQuery, Nothing]) -> Payments:
@@ -255,7 +250,7 @@ async def conclude(call: Call[Nothing, Conclusion]) -> PaymentView:
         actor=call.actor,
         now=call.now,
     )
-    return view(payment)
+    return view(await _allocated(call, payment, call.body.allocate))
 
 
 async def refund(call: Call[Nothing, RefundRequest]) -> RefundView:
@@ -322,36 +317,19 @@ async def disputes(call: Call[ChargebacksQuery, Nothing]) -> Chargebacks:
     return Chargebacks([_chargeback(each) for each in page], more)
 
 
-async def add_method(call: Call[Nothing, MethodRequest]) -> PaymentMethod:
-    """Keep a way to pay."""
-    new = call.body
-    return await methods.add(
+async def _allocated(call: Call[Any, Any], payment: Payment, allocate: Allocate) -> Payment:
+    """The payment, on the account's invoices if that is wanted."""
+    if payment.status is not PaymentStatus.SUCCEEDED or allocate == "none":
+        return payment
+    await allocate_oldest(
         call.conn,
-        call.system.keyring,
-        call.path["account"],
-        new.kind,
-        gateway=new.gateway,
-        token=None if new.token is None else new.token.encode(),
-        label=new.label,
-        expires_on=new.expires_on,
-        default=new.default,
+        payment.payment_id,
+        INVOICE,
+        DOCUMENTS[INVOICE],
+        actor=call.actor,
         now=call.now,
     )
-
-
-async def methods_of(call: Call[Nothing, Nothing]) -> Methods:
-    """List how an account pays."""
-    return Methods(await methods.of_account(call.conn, call.path["account"]))
-
-
-async def default_method(call: Call[Nothing, Nothing]) -> PaymentMethod:
-    """Make one the default."""
-    return await methods.make_default(call.conn, int(call.path["method_id"]))
-
-
-async def remove_method(call: Call[Nothing, Nothing]) -> None:
-    """Forget one."""
-    await methods.remove(call.conn, int(call.path["method_id"]), now=call.now)
+    return await register.get(call.conn, payment.payment_id)
 
 
 def _refund(of: Refund, currency: str) -> RefundView:
@@ -376,7 +354,6 @@ def _chargeback(of: Chargeback) -> ChargebackView:
 
 _ALL = "billing/payments/"
 _ONE = "billing/payments/{payment_id}"
-_METHODS = "billing/accounts/{account}/payment-methods"
 
 ENDPOINTS = (
     endpoint(
@@ -447,35 +424,5 @@ ENDPOINTS = (
         roles=MONEY,
         body=ChargebackEnd,
         answer=ChargebackView,
-    ),
-    endpoint(
-        "GET", _METHODS, "List how an account pays", methods_of, roles=READERS, answer=Methods
-    ),
-    endpoint(
-        "POST",
-        _METHODS,
-        "Keep a way to pay",
-        add_method,
-        roles=CARE,
-        body=MethodRequest,
-        answer=PaymentMethod,
-        status=201,
-    ),
-    endpoint(
-        "POST",
-        "billing/payment-methods/{method_id}/default",
-        "Make a method the default",
-        default_method,
-        roles=CARE,
-        answer=PaymentMethod,
-    ),
-    endpoint(
-        "DELETE",
-        "billing/payment-methods/{method_id}",
-        "Forget a payment method",
-        remove_method,
-        roles=CARE,
-        answer=None,
-        status=204,
     ),
 )

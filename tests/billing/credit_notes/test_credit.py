@@ -9,11 +9,10 @@ from billing.credit_notes.credit import (
     Credited,
     CreditedPart,
     credit_lines,
-    totals_by_rate,
 )
 from billing.errors import Conflict, InvalidInput
 from billing.invoices.invoice import Invoice, Kind, Status
-from billing.invoices.line import NewLine, price, unpriced
+from billing.invoices.line import NewLine, price, totals_by_rate, unpriced
 from billing.taxes.rate import AppliedRate, RoundingRule
 from tests.billing.invoices.making import BUYER, NOW, SELLER
 

@@ -4,12 +4,20 @@ from datetime import date
 
 import msgspec
 
-from billing.credit_notes.credit import CreditNote, credit_lines, totals_by_rate
+from billing.credit_notes.credit import CreditNote, credit_lines
 from billing.documents.content import AccountStatement, Movement, Receipt, Voucher, VoucherSheet
 from billing.entities.entity import Address
 from billing.invoices.composing import USAGE
 from billing.invoices.invoice import Buyer, Invoice, Kind, Status
-from billing.invoices.line import ONE, ItemKind, NewLine, UsageTold, price, unpriced
+from billing.invoices.line import (
+    ONE,
+    ItemKind,
+    NewLine,
+    UsageTold,
+    price,
+    totals_by_rate,
+    unpriced,
+)
 from billing.taxes.rate import AppliedRate, RoundingRule
 from tests.billing.invoices.making import BUYER, NOW, SELLER
 

@@ -43,7 +43,7 @@ async def test_a_preview_is_the_draft_and_writes_nothing(
     assert await written(conn) == before
     draft = await drafts.create(conn, new, until=LATER, now=NOW)
     made = await reading.get(conn, draft, NOW)
-    assert content(made) == msgspec.structs.replace(preview, taxes=())
+    assert content(made) == preview
     assert (made.status, made.number) == (Status.DRAFT, None)
     # 29.99 + 4.00 + 1,234,567 steps of 0.000002 = 2.469134, rounded to 2.47; 19 %
     assert (made.net_micros, made.tax_micros) == (36_460_000, 6_930_000)

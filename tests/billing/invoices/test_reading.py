@@ -8,7 +8,7 @@ from billing.database import Connection
 from billing.errors import InvalidInput, NotFound
 from billing.invoices import drafts, lifecycle, reading, settling
 from billing.invoices.invoice import Kind, Status
-from billing.invoices.reading import Search
+from billing.invoices.reading import Order, Place, Search
 from tests.billing.invoices.making import NOW, asked, fee, open_account
 from tests.billing.invoices.test_finalizing import issue
 
@@ -39,9 +39,14 @@ async def test_invoices_are_found_by_what_is_known_of_them(conn: Connection) -> 
     assert await found(conn, total_from_micros=100_000_000) == [second]
     assert await found(conn, overdue=True) == [third, first]
     assert await found(conn, partly_paid=True) == [second]
-    page = await reading.search(conn, Search(), today=NOW.date(), limit=2, before=third)
+    page = await reading.search(conn, Search(), today=NOW.date(), limit=2, after=Place(third))
     assert [each.invoice_id for each in page] == [second, first]
     assert page[0].left_micros == 118_000_000
+    due = await reading.search(conn, Search(), today=NOW.date(), order=Order.DUE)
+    assert [each.invoice_id for each in due] == [first, third, second]
+    after = Place(third, due[1].due_on)
+    rest = await reading.search(conn, Search(), today=NOW.date(), after=after, order=Order.DUE)
+    assert [each.invoice_id for each in rest] == [second]
     with pytest.raises(InvalidInput, match="limit 0"):
         await reading.search(conn, Search(), today=NOW.date(), limit=0)
 

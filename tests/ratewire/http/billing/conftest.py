@@ -16,3 +16,31 @@ async def admin(client: Client, system: System) -> Staff:
     new = {"id": "a1", "currency": "EUR", "customer": "anna"}
     await staff.ok("POST", "billing/accounts/", new)
     return staff
+
+
+@pytest.fixture
+async def issuer(admin: Staff) -> Staff:
+    """The administrator once invoices can be issued: German VAT, and an address of Anna's."""
+    entity = {
+        "entity": "main",
+        "name": "Example Net GmbH",
+        "address": {"street": "Ring 1", "city": "Berlin", "postcode": "10115", "country": "DE"},
+        "jurisdiction": "DE",
+        "tax_id": "DE123456789",
+        "iban": "DE89370400440532013000",
+        "language": "de",
+    }
+    await admin.ok("PUT", "billing/entities/main", entity)
+    rate = {"jurisdiction": "DE", "category": "standard", "tax": "VAT", "percent": "19"}
+    rates = {"rates": [{**rate, "valid_from": "2021-01-01"}]}
+    await admin.ok("POST", "billing/tax-rates/", rates)
+    details = {
+        "name": "Anna Weiß",
+        "street": "Weg 2",
+        "postal_code": "10117",
+        "city": "Berlin",
+        "country": "DE",
+        "email": "anna@example.com",
+    }
+    await admin.ok("PUT", "billing/customers/anna/details", details)
+    return admin
