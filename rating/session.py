@@ -19,7 +19,9 @@ _CLOSED, _RESTARTED = Finding.CLOSED, Finding.RESTARTED
 #: than in so many seconds; a counter that says so is a broken one.
 MAX_RATE = 12_500_000_000
 BURST_S = 60
-MAX_SECONDS = 2**32 - 1  # Acct-Session-Time has 32 bits
+
+#: No session lasts longer than ten years. A broken NAS sends -1, or the time of day.
+MAX_SECONDS = 10 * 366 * 86_400
 
 
 class Rated(msgspec.Struct, frozen=True, gc=False):
@@ -86,7 +88,8 @@ def price(
 def _price_by_tally(
     plan: Plan, before: Meter | None, pace: Pace, folded: Fold, sharing: Sharing
 ) -> Rated:
-    meter = folded.meter
+    refused = _implausible(before, pace, folded) if _beyond(folded.meter) else None
+    meter = folded.meter if refused is None else refused.meter
     begins = before is None or folded.finding is _RESTARTED
     tally = None if begins else sharing.tally
     if tally is None:
@@ -99,10 +102,10 @@ def _price_by_tally(
             )
         else:
             tally = of_meter(plan, before)
+    if refused is not None:
+        return msgspec.structs.replace(refused, tally=tally)
     if not folded.finding.changes or not folded.usage:
         return Rated(meter, pace, NOTHING, 0, folded.finding, folded.fell, tally=tally)
-    if _beyond(meter):
-        return msgspec.structs.replace(_implausible(before, pace, folded), tally=tally)
     trial = copy(sharing.pool)
     priced = add(plan, tally, folded.usage, moment_of(tally, meter), trial, sharing.subject)
     if tally_total(plan, priced.tally) > MAX_MICROS:
@@ -147,6 +150,9 @@ def _implausible(before: Meter | None, pace: Pace, folded: Fold) -> Rated:
     """The session opens or closes all the same, but without the counters that cannot be."""
     if before is None:
         meter = msgspec.structs.replace(folded.meter, marks=folded.meter.base)
+        if folded.meter.marks.seconds > MAX_SECONDS:
+            # Neither can that be when it began.
+            meter = msgspec.structs.replace(meter, started=meter.last_event, begun=meter.last_event)
     elif folded.finding is _CLOSED:
         meter = msgspec.structs.replace(before, phase=folded.meter.phase)
     else:

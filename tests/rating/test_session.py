@@ -1,14 +1,20 @@
 """One report's way: what is charged is the price of the counters, whatever the slicing."""
 
+from zoneinfo import ZoneInfo
+
+import pytest
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
+from rating.calendar import Cycle
 from rating.charge import running_total
 from rating.money import MAX_MICROS
 from rating.plan import Plan
+from rating.pool import Pool
 from rating.quantity import Counters
 from rating.reservation import EXTRA_REPORT_S, Pace
 from rating.session import BURST_S, MAX_RATE, Rated, price, rate
+from rating.tally import Sharing, Subject
 from rating.tariff import Counter, Rule, Tariff
 from rating.usage import Finding, Kind, Meter, Phase, Report, fold
 from tests.rating.strategies import plans
@@ -91,6 +97,30 @@ def test_counters_that_cannot_be_leave_a_restart_with_nothing_used() -> None:
     )
     assert after.meter.used == Counters(180, 0, 3000)
     assert after.charge_micros == 6
+
+
+@pytest.mark.parametrize("shared", [False, True])
+@pytest.mark.parametrize("broken", [2**32 - 1, 1_700_000_060])
+def test_a_session_that_lasts_for_decades_is_a_broken_counter(broken: int, shared: bool) -> None:
+    """-1, or the time of day: neither charged, nor taken for when the session began."""
+    hourly = Plan("h", 1, Tariff("EUR", (Rule(Counter.SECONDS, 600_000, 3600, 60, 60),)))
+    sharing = Sharing(Subject(Cycle(ZoneInfo("UTC"), 1)), Pool()) if shared else None
+    now = 1_700_000_060
+    results: list[Rated] = []
+    meter: Meter | None = None
+    for seconds, at in ((broken, now), (120, now + 60), (broken - 1, now + 61), (180, now + 120)):
+        folded = fold(meter, Report(Kind.INTERIM, at, seconds), boot=None, wraps_32=False)
+        results.append(price(hourly, meter, Pace(300), folded, sharing))
+        meter = results[-1].meter
+        if sharing is not None:
+            sharing.tally = results[-1].tally
+    assert [each.implausible for each in results] == [True, False, True, False]
+    assert [each.charge_micros for each in results] == [0, 20_000, 0, 10_000]
+    assert meter is not None
+    assert meter.started == now - 60
+    assert results[0].meter.started == now
+    if sharing is not None and sharing.tally is not None:
+        assert sharing.tally.anchor == now
 
 
 def test_more_than_a_line_carries_is_not_usage() -> None:
