@@ -1,16 +1,23 @@
 """The ports that the roles serve, and whether they can be had."""
 
+import asyncio
 import errno
 import os
 import socket
-from collections.abc import Collection, Sequence
+import time
+from collections.abc import Awaitable, Callable, Collection, Sequence
 
 import msgspec
 
+from balances.health import Beat
 from config.settings import Settings
 from ratewire.roles.leaf import Role
 
 TAKEN = "another program has it, or the serve of another user"
+STRANGE = "a serve on other data has it, which would take a part of the requests"
+
+#: The processes of a supervisor that was killed have left their ports after this.
+LEAVE_S = 10.0
 
 
 class PortError(Exception):
@@ -21,6 +28,7 @@ class Port(msgspec.Struct, frozen=True):
     """A port to be bound, and the setting that says so."""
 
     setting: str
+    role: Role
     kind: socket.SocketKind
     bind: str
     number: int
@@ -36,12 +44,12 @@ def ports_of(settings: Settings, roles: Collection[Role]) -> list[Port]:
     ports: list[Port] = []
     if Role.LISTENER in roles:
         ports += [
-            Port(f"radius.{name}", socket.SOCK_DGRAM, bind, number)
+            Port(f"radius.{name}", Role.LISTENER, socket.SOCK_DGRAM, bind, number)
             for name, number in (("auth_port", radius.auth_port), ("acct_port", radius.acct_port))
             for bind in radius.bind
         ]
     if Role.HTTP in roles:
-        ports.append(Port("http.port", socket.SOCK_STREAM, http.bind, http.port))
+        ports.append(Port("http.port", Role.HTTP, socket.SOCK_STREAM, http.bind, http.port))
     return ports
 
 
@@ -63,6 +71,43 @@ def in_use(ports: Sequence[Port]) -> list[Port]:
     if faults:
         raise PortError("; ".join(faults))
     return shared
+
+
+def strange(shared: Sequence[Port], beats: Sequence[Beat]) -> list[Port]:
+    """Return those ports in use that no process on this host serves, by the beats of ours.
+
+    One that has fallen silent counts: a store that is full takes no heartbeats either.
+    """
+    host = socket.gethostname()
+    ours = {beat.name.partition("-")[0] for beat in beats if beat.host == host}
+    return [port for port in shared if port.role.value not in ours]
+
+
+async def shared_with_ours(
+    ports: Sequence[Port],
+    beats: Callable[[], Awaitable[Sequence[Beat]]],
+    *,
+    patience_s: float = LEAVE_S,
+) -> list[Port]:
+    """Return those ports that processes of this installation, by their `beats`, serve already.
+
+    A port in use by others is waited for: they may be about to leave. Raises PortError if it is
+    still in use then, or cannot be had.
+    """
+    deadline = time.monotonic() + patience_s
+    while shared := in_use(ports):
+        strangers = strange(shared, await beats())
+        if not strangers:
+            return shared
+        if time.monotonic() >= deadline:
+            raise PortError(refusal(strangers))
+        await asyncio.sleep(0.2)
+    return []
+
+
+def refusal(strangers: Sequence[Port]) -> str:
+    """Return what is wrong with ports that are in use by another installation."""
+    return "; ".join(f"{each.setting}: {each.bind} port {each}: {STRANGE}" for each in strangers)
 
 
 def _is_free(port: Port) -> bool:

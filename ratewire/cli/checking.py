@@ -2,11 +2,13 @@
 
 import asyncio
 import sys
+from collections.abc import Sequence
 
 import msgspec
 import typer
 
 from balances.errors import StoreEmpty, StoreError
+from balances.health import Beat
 from billing.database import DatabaseUnavailable, schema_version
 from billing.settlement import position
 from config.load import SettingsError
@@ -15,9 +17,9 @@ from migrations import runner
 from ratewire import logs
 from ratewire.cli.running import ConfigOption, JsonOption, print_json, settings_of
 from ratewire.embedded.errors import EmbeddedServersError
-from ratewire.ports import PortError, in_use, ports_of
+from ratewire.ports import PortError, in_use, ports_of, refusal, strange
 from ratewire.roles.leaf import Role
-from ratewire.wiring import PARTITION, System, servers
+from ratewire.wiring import PARTITION, System, now_ms, servers
 
 
 class Verdict(msgspec.Struct, frozen=True):
@@ -81,12 +83,14 @@ def _say(part: str, verdict: Verdict) -> None:
 
 
 async def _check(settings: Settings) -> Verdicts:
-    ports = _check_ports(settings)
+    ports = _check_ports(settings, None)
     try:
         async with servers(settings) as (urls, embedded):
             system = System(settings, urls)
             try:
                 store = await _check_store(system)
+                if store.ok:
+                    ports = _check_ports(settings, await system.heartbeats.all(now_ms()))
                 database = await _check_database(system)
                 if store.ok and database.ok:
                     store = await _check_books(system, store)
@@ -103,13 +107,15 @@ async def _check(settings: Settings) -> Verdicts:
     return Verdicts(Verdict(True, "no fault"), ports, store, database)
 
 
-def _check_ports(settings: Settings) -> Verdict:
-    """Whether `serve` could bind its ports, or a `serve` of this user has."""
+def _check_ports(settings: Settings, beats: Sequence[Beat] | None) -> Verdict:
+    """Whether `serve` could bind its ports, or a `serve` on these data has, by its beats."""
     ports = ports_of(settings, list(Role))
     try:
         shared = in_use(ports)
     except PortError as error:
         return Verdict(False, str(error))
+    if beats is not None and (strangers := strange(shared, beats)):
+        return Verdict(False, refusal(strangers))
     told = (f"{port} {'served' if port in shared else 'free'}" for port in ports)
     return Verdict(True, f"ports {', '.join(dict.fromkeys(told))}")
 

@@ -5,18 +5,21 @@ from collections.abc import Coroutine, Sequence
 from pathlib import Path
 from typing import Annotated, Any
 
+import structlog
 import typer
 import uvloop
 
 from config.settings import Settings
 from ratewire import logs
 from ratewire.cli.running import ConfigOption, Refused, settings_of
-from ratewire.ports import Port, in_use, ports_of
+from ratewire.ports import Port, in_use, ports_of, shared_with_ours
 from ratewire.preparation import prepare
 from ratewire.roles import leaf
 from ratewire.roles.leaf import Role
 from ratewire.supervisor import Supervisor, stop_on_signals
-from ratewire.wiring import System, Urls, servers
+from ratewire.wiring import System, Urls, now_ms, servers
+
+_log = structlog.get_logger(__name__)
 
 
 def register(app: typer.Typer) -> None:
@@ -68,13 +71,18 @@ def _do_role(role: Coroutine[Any, Any, None], ports: Sequence[Port]) -> None:
 async def _supervise(
     settings: Settings, config: Path | None, roles: list[Role], workers: int | None
 ) -> None:
-    # Other processes of this user may serve them as well; those of anybody else are in the way.
-    in_use(ports_of(settings, roles))
+    # Other processes of this user may have them as well; those of anybody else are in the way.
+    ports = ports_of(settings, roles)
+    in_use(ports)
     stop = stop_on_signals()
     async with servers(settings) as (urls, embedded):
         system = System(settings, urls)
         try:
             await prepare(system, migrate=settings.database.url is None)
+            shared = await shared_with_ours(ports, lambda: system.heartbeats.all(now_ms()))
+            if shared:
+                told = [str(port) for port in shared]
+                _log.warning("another serve on the same data has these ports as well", ports=told)
         finally:
             await system.close()
         supervisor = Supervisor(

@@ -2,12 +2,13 @@
 
 import socket
 from collections.abc import Generator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 
 import pytest
 
+from balances.health import Beat
 from config.settings import HttpSettings, RadiusSettings, Settings
-from ratewire.ports import TAKEN, PortError, in_use, ports_of
+from ratewire.ports import STRANGE, TAKEN, PortError, in_use, ports_of, shared_with_ours
 from ratewire.roles.leaf import Role
 
 
@@ -80,3 +81,38 @@ def test_every_port_that_cannot_be_had_is_named() -> None:
 def test_an_address_of_another_machine_is_named() -> None:
     with pytest.raises(PortError, match=r"http\.port: 192\.0\.2\.1 port 8000/tcp: Cannot assign"):
         in_use(ports_of(Settings(http=HttpSettings(bind="192.0.2.1")), [Role.HTTP]))
+
+
+def beat(name: str, host: str = socket.gethostname()) -> Beat:
+    return Beat(name=name, pid=1, host=host, at_ms=0, ok=True)
+
+
+async def test_ports_are_shared_with_processes_on_the_same_data_alone() -> None:
+    with (
+        bound(socket.SOCK_DGRAM, share=True) as acct,
+        bound(socket.SOCK_STREAM, share=True) as http,
+    ):
+        ports = ports_of(settings(acct=acct, http=http), list(Role))
+        beats = [beat("listener-3"), beat("http-0", "another host")]
+
+        async def told() -> list[Beat]:
+            return beats
+
+        with pytest.raises(PortError) as refused:
+            await shared_with_ours(ports, told, patience_s=0)
+        assert str(refused.value) == f"http.port: 127.0.0.1 port {http}/tcp: {STRANGE}"
+        beats.append(beat("http-0"))
+        shared = await shared_with_ours(ports, told, patience_s=0)
+        assert [port.number for port in shared] == [acct, http]
+
+
+async def test_those_who_leave_a_port_are_waited_for() -> None:
+    with ExitStack() as stack:
+        acct = stack.enter_context(bound(socket.SOCK_DGRAM, share=True))
+        ports = ports_of(settings(acct=acct, http=free()), list(Role))
+
+        async def told() -> list[Beat]:
+            stack.close()
+            return []
+
+        assert await shared_with_ours(ports, told) == []

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from migrations import runner
-from ratewire.ports import TAKEN
+from ratewire.ports import STRANGE, TAKEN
 from tests.balances.server import serving, valkey_program
 from tests.ratewire.cli.command_line import CommandLine
 from tests.ratewire.cli.conftest import Configured, Running
@@ -46,6 +46,16 @@ def test_all_is_well_before_serve(configured: Configured) -> None:
         0,
         f"ok: ports {radius.auth_port}/udp free, {radius.acct_port}/udp free, {http.port}/tcp free",
     )
+
+
+def test_a_serve_on_other_data_is_in_the_way(configured: Configured) -> None:
+    radius = configured.settings.radius
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as other:
+        other.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
+        other.bind(("127.0.0.1", radius.acct_port))
+        status, lines = verdicts(configured.ratewire)
+    told = f"radius.acct_port: 127.0.0.1 port {radius.acct_port}/udp: {STRANGE}"
+    assert (status, lines[0]) == (1, f"FAULTY: {told}")
 
 
 def test_embedded_servers_are_new_at_first(tmp_path: Path) -> None:
