@@ -3,7 +3,7 @@
 from typing import Final
 
 from billing.invoices.settling import InvoiceDocuments
-from billing.payments.allocation import DocumentKinds
+from billing.payments.documents import DocumentKinds
 
 INVOICE: Final = "invoice"
 

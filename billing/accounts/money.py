@@ -9,6 +9,7 @@ from billing.accounts.moving import move, require_available
 from billing.accounts.register import lock, refuse_closed
 from billing.database import Connection
 from billing.errors import Conflict, InvalidInput
+from billing.invoices.settling import pay_due_from_credit
 from billing.ledger.transaction import Kind, adjustment, topup
 from billing.statements import load
 from rating.money import format_micros
@@ -37,6 +38,7 @@ async def top_up(
 ) -> Receipt:
     """Put money received (micros > 0) into an account, once for each idempotency key.
 
+    It pays what the account owes, soonest due first; the rest stays credit.
     The same key with the same amount returns the first receipt. Raises InvalidInput, NotFound, or
     Conflict: the key was used for something else, or the account is closed.
     """
@@ -58,6 +60,7 @@ async def adjust(
 ) -> Receipt:
     """Give credit (micros > 0) or take it, without money moving, for a reason that is written down.
 
+    What is given pays what the account owes, soonest due first; the rest stays credit.
     Once for each idempotency key; raises as `top_up` does, and Conflict when more would be taken
     than the account has available, unless that is meant (`beyond_limits`: what it owes, a fee). A
     closed account can be adjusted too: that is how its rest is cleared.
@@ -105,6 +108,7 @@ async def _move(
             idempotency_key=key,
         )
         transaction_id = await move(conn, held, made, micros, now)
+        await pay_due_from_credit(conn, account, micros, actor=actor, now=now)
     return Receipt(account, transaction_id, micros, repeated=False)
 
 

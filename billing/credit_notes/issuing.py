@@ -70,6 +70,9 @@ async def issue(conn: Connection, new: NewCreditNote, *, actor: str, now: dateti
         transaction_id = await journal.write(conn, entry, now)
         await settling.credit(conn, new.invoice_id, total, shares.offset, now=now)
         await settling.move_balance(conn, invoice.account, entries.moves_balance_by, now)
+        await settling.pay_due_from_credit(
+            conn, invoice.account, shares.credit, actor=actor, now=now
+        )
         credit_note_id: int = await conn.fetchval(SQL["reserve_id"])
         await _write_lines(conn, credit_note_id, new.invoice_id, lines)
         await _number(conn, credit_note_id, new, invoice, lines, shares, transaction_id, now)

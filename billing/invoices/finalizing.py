@@ -25,6 +25,7 @@ from billing.ledger import journal
 from billing.ledger.transaction import Kind as Entry
 from billing.ledger.transaction import Transaction
 from billing.outbox.post import UNNUMBERED, post
+from billing.payments.drawing import PaidByCredit, draw
 from billing.statements import load
 from rating.money import format_micros
 
@@ -196,6 +197,15 @@ async def _freeze(
     ]
     entry_ids = await journal.write_many(conn, transactions, now)
     entries = dict(zip(booked, entry_ids, strict=True))
+    await draw(
+        conn,
+        [
+            PaidByCredit(each.invoice.account, number, each.credit_micros, entries[number])
+            for number, each in by_id.items()
+            if each.credit_micros
+        ],
+        now,
+    )
     moved = [
         Post(each.invoice.account, UNNUMBERED, each.entries.moves_balance_by)
         for each in ready

@@ -17,6 +17,7 @@ from billing.errors import Conflict, NotFound
 from billing.invoices.invoice import Status
 from billing.ledger import journal
 from billing.ledger.chart import Ledger
+from billing.ledger.statement import credit as credit_of
 from billing.ledger.transaction import Kind as Entry
 from billing.ledger.transaction import Posting, Transaction
 from billing.outbox.post import UNNUMBERED, post
@@ -115,7 +116,7 @@ async def credit(
 
 
 class InvoiceDocuments:
-    """Invoices as payments see them (billing.payments.allocation.Documents)."""
+    """Invoices as payments see them (billing.payments.documents.Documents)."""
 
     async def take(
         self, conn: Connection, document_id: int, account: str, micros: int, now: datetime
@@ -138,7 +139,25 @@ class InvoiceDocuments:
         return [(each.invoice_id, each.left_micros) for each in due if each.left_micros]
 
 
-async def pay_from_credit(conn: Connection, invoice_id: int, *, actor: str, now: datetime) -> int:
+async def pay_due_from_credit(
+    conn: Connection, account: str, micros: int, *, actor: str, now: datetime
+) -> None:
+    """Pay what an account owes, soonest due first, from `micros` of its credit at most.
+
+    For credit that comes in by no payment. The account is held.
+    """
+    for each in await due_first(conn, account):
+        if micros <= 0:
+            break
+        paid = await pay_from_credit(conn, each.invoice_id, micros, actor=actor, now=now)
+        if not paid:
+            break
+        micros -= paid
+
+
+async def pay_from_credit(
+    conn: Connection, invoice_id: int, at_most: int | None = None, *, actor: str, now: datetime
+) -> int:
     """Pay what is left on an open invoice from the account's credit, as far as there is any.
 
     Returns how much was paid. The balance stays: money moves from one ledger of the account to
@@ -148,8 +167,8 @@ async def pay_from_credit(conn: Connection, invoice_id: int, *, actor: str, now:
         left = await left_on(conn, invoice_id)
         if left.status is not Status.OPEN:
             raise Conflict(f"invoice {left.number} is {left.status}: nothing is open on it")
-        credit = await conn.fetchrow(SQL["credit_of"], [left.account])
-        paying = max(0, min(left.left_micros, credit["micros"] if credit else 0))
+        most = left.left_micros if at_most is None else min(at_most, left.left_micros)
+        paying = max(0, min(most, await credit_of(conn, left.account)))
         if paying:
             paid = Transaction(
                 Entry.INVOICE,

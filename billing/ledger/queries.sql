@@ -28,6 +28,12 @@ SELECT -coalesce(sum(amount_micros), 0)::bigint
 FROM ledger_postings JOIN ledgers USING (ledger)
 WHERE account_id = $1 AND of_customer
 
+-- name: credit
+-- What account $1 paid in or was given that is on no document and was not used, in micros.
+SELECT -coalesce(sum(amount_micros), 0)::bigint
+FROM ledger_postings JOIN ledgers USING (ledger)
+WHERE account_id = $1 AND ledgers.name = 'customer_credit'
+
 -- name: statement
 -- What the last $3 transactions before transaction $2 (NULL: all) did to account $1, newest first,
 -- each with the balance after it; a row for each ledger that a transaction touched.

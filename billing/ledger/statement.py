@@ -36,6 +36,11 @@ async def balance(conn: Connection, account: str) -> int:
     return await conn.fetchval(SQL["balance"], account)
 
 
+async def credit(conn: Connection, account: str) -> int:
+    """Return the credit of an account in micros: what can be refunded, or put on documents."""
+    return await conn.fetchval(SQL["credit"], account)
+
+
 async def statement(
     conn: Connection, account: str, *, limit: int = 100, before: int | None = None
 ) -> list[StatementRow]:

@@ -15,11 +15,12 @@ from billing.accounts.moving import move
 from billing.accounts.register import LockedAccount
 from billing.database import Connection
 from billing.errors import Conflict, InvalidInput, NotFound
+from billing.invoices.settling import pay_due_from_credit
 from billing.ledger import journal
 from billing.ledger.chart import Ledger
 from billing.ledger.transaction import Kind, Posting, Transaction, transfer
-from billing.payments import allocation
-from billing.payments.allocation import DocumentKinds
+from billing.payments.documents import DocumentKinds, take_off
+from billing.payments.documents import of_payment as allocations_of
 from billing.payments.payment import Payment, PaymentStatus, payable, text
 from billing.payments.register import hold
 from billing.statements import load
@@ -214,15 +215,18 @@ async def _lose(
     actor: str,
     now: datetime,
 ) -> None:
-    """Take the money off the account; what the payment paid is open again, the last one first."""
+    """Take the money off the account; what the payment paid is open again, the last one first.
+
+    As far as the account has other credit than that, it pays instead.
+    """
     micros = lost.amount_micros
-    remains = payment.amount_micros - payment.lost_micros - micros
+    remains = payment.amount_micros - payment.refunded_micros - payment.lost_micros - micros
     excess = max(0, payment.allocated_micros - remains)
-    for each in reversed(await allocation.of_payment(conn, payment.payment_id)):
+    for each in reversed(await allocations_of(conn, payment.payment_id)):
         part = min(excess, each.held_micros)
         if part:
             kind = documents[each.document_kind]
-            await allocation.take_off(conn, held, each, part, kind, actor=actor, now=now)
+            await take_off(conn, held, each, part, kind, actor=actor, now=now)
             excess -= part
     made = transfer(
         Kind.CHARGEBACK,
@@ -236,6 +240,7 @@ async def _lose(
     )
     await move(conn, held, made, -micros, now)
     await conn.execute(SQL["change_sums"], payment.payment_id, 0, 0, -micros, micros)
+    await pay_due_from_credit(conn, held.account, MAX_MICROS, actor=actor, now=now)
 
 
 async def _write(

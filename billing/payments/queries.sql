@@ -61,6 +61,31 @@ INSERT INTO payment_allocations
 VALUES ($1, $2, $3, $4, $5, $6)
 RETURNING allocation_id
 
+-- name: with_rest
+-- The payments of the accounts $1 of which something stands nowhere else, the newest first.
+SELECT account_id, payment_id, amount_micros - allocated_micros - refunded_micros - disputed_micros
+    - lost_micros AS rest_micros
+FROM payments
+WHERE account_id = ANY($1::text[]) AND status = 'succeeded'
+    AND amount_micros > allocated_micros + refunded_micros + disputed_micros + lost_micros
+ORDER BY payment_id DESC
+FOR NO KEY UPDATE
+
+-- name: draw
+-- Of the payments $1 so much stands on the invoices $2: $3 micros, by the transactions $4 (by
+-- position), at $5.
+WITH parts AS (
+    SELECT * FROM unnest($1::bigint[], $2::bigint[], $3::bigint[], $4::bigint[])
+        AS p (payment_id, invoice_id, micros, transaction_id)
+), sums AS (
+    UPDATE payments SET allocated_micros = allocated_micros + drawn.micros
+    FROM (SELECT payment_id, sum(micros)::bigint AS micros FROM parts GROUP BY payment_id) AS drawn
+    WHERE payments.payment_id = drawn.payment_id
+)
+INSERT INTO payment_allocations
+    (payment_id, document_kind, document_id, amount_micros, allocated_at, transaction_id)
+SELECT payment_id, 'invoice', invoice_id, micros, $5, transaction_id FROM parts
+
 -- name: lock_allocation
 -- Allocation $1, kept from changing.
 SELECT * FROM payment_allocations WHERE allocation_id = $1 FOR NO KEY UPDATE

@@ -7,9 +7,11 @@ import msgspec
 
 from billing.accounts.account import idempotency_key
 from billing.accounts.moving import move, require_available
+from billing.accounts.register import LockedAccount
 from billing.database import Connection
 from billing.errors import Conflict, InvalidInput
 from billing.ledger.chart import Ledger
+from billing.ledger.statement import credit
 from billing.ledger.transaction import Kind, transfer
 from billing.payments.payment import PaymentStatus, payable, text
 from billing.payments.register import hold
@@ -77,6 +79,7 @@ async def refund(
             )
         payable(wanted, payment.currency)
         await require_available(conn, held, wanted)
+        await _require_credit(conn, held, wanted)
         made = transfer(
             Kind.REFUND,
             held.account,
@@ -120,6 +123,17 @@ def refund_of(row: asyncpg.Record) -> Refund:
         actor=row["actor"],
         refunded_at=row["refunded_at"],
     )
+
+
+async def _require_credit(conn: Connection, held: LockedAccount, micros: int) -> None:
+    """What may be used on credit may not be paid out, nor what stands on invoices."""
+    has = await credit(conn, held.account)
+    if micros > has:
+        raise Conflict(
+            f"account {held.account} has {format_micros(max(has, 0), held.currency)}"
+            f" {held.currency} of credit, not {format_micros(micros, held.currency)}: the rest was"
+            " used, or stands on invoices"
+        )
 
 
 def _same(earlier: Refund, micros: int | None, key: str) -> Refund:

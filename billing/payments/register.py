@@ -11,8 +11,10 @@ from billing.accounts.moving import move
 from billing.accounts.register import LockedAccount, lock, refuse_closed
 from billing.database import Connection
 from billing.errors import Conflict, InvalidInput, NotFound
+from billing.invoices.settling import InvoiceDocuments
 from billing.ledger.chart import Ledger
 from billing.ledger.transaction import Kind, transfer
+from billing.payments.documents import put_oldest
 from billing.payments.payment import Method, Payment, PaymentStatus, advance, payable, text
 from billing.statements import load
 from rating.money import format_micros
@@ -28,7 +30,8 @@ _FIRST: Final = frozenset(PaymentStatus) - {PaymentStatus.CANCELLED}
 class NewPayment(msgspec.Struct, frozen=True):
     """A payment to be received. See `Payment` for its fields.
 
-    One under a `key`, or with a gateway's reference, is received once.
+    One under a `key`, or with a gateway's reference, is received once. It pays what the account
+    owes, soonest due first, unless it is to stay credit (`on_invoices` False).
     """
 
     account: str
@@ -43,6 +46,7 @@ class NewPayment(msgspec.Struct, frozen=True):
     description: str = ""
     failure: str = ""
     key: str | None = None
+    on_invoices: bool = True
 
 
 class Received(msgspec.Struct, frozen=True):
@@ -94,7 +98,10 @@ async def receive(conn: Connection, new: NewPayment, *, actor: str, now: datetim
             raise Conflict(
                 f"{new.gateway} payment {new.gateway_reference} was received for another account"
             )
-        return Received(await get(conn, payment_id), repeated=False)
+        received = await get(conn, payment_id)
+        if new.on_invoices:
+            received = await _pay_invoices(conn, held, received, actor, now)
+        return Received(received, repeated=False)
 
 
 async def conclude(
@@ -104,11 +111,13 @@ async def conclude(
     *,
     failure: str = "",
     gateway_reference: str | None = None,
+    on_invoices: bool = True,
     actor: str,
     now: datetime,
 ) -> Payment:
     """Note what became of a payment that was pending or unknown. The same again changes nothing.
 
+    One that has succeeded pays what the account owes, unless it is to stay credit.
     Raises NotFound, or Conflict if it cannot become that.
     """
     async with conn.transaction():
@@ -132,7 +141,8 @@ async def conclude(
             None if transaction_id is None else now,
             transaction_id,
         )
-        return await get(conn, payment_id)
+        concluded = await get(conn, payment_id)
+        return await _pay_invoices(conn, held, concluded, actor, now) if on_invoices else concluded
 
 
 async def get(conn: Connection, payment_id: int) -> Payment:
@@ -205,6 +215,17 @@ async def _book(
         description=f"Payment by {method.replace('_', ' ')}",
     )
     return await move(conn, held, made, micros, now)
+
+
+async def _pay_invoices(
+    conn: Connection, held: LockedAccount, payment: Payment, actor: str, now: datetime
+) -> Payment:
+    """Put a payment on what its account owes, and return it as it is then."""
+    if not await put_oldest(
+        conn, held, payment, "invoice", InvoiceDocuments(), actor=actor, now=now
+    ):
+        return payment
+    return await get(conn, payment.payment_id)
 
 
 async def _received_before(conn: Connection, new: NewPayment) -> Payment | None:

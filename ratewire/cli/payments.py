@@ -13,9 +13,11 @@ import typer
 from billing.accounts import register as accounts
 from billing.audit.trail import Origin, set_origin
 from billing.database import Connection
+from billing.invoices.reading import identify
 from billing.ledger.period import PeriodStatement, period
-from billing.payments import refunds
+from billing.payments import allocation, refunds
 from billing.payments import register as payments
+from billing.payments.documents import Allocation
 from billing.payments.payment import Method, Payment, PaymentStatus
 from billing.payments.refunds import Refunded
 from billing.payments.register import NewPayment, Received
@@ -33,6 +35,7 @@ from ratewire.cli.running import (
     run,
     secret_value,
 )
+from ratewire.documents import DOCUMENTS, INVOICE
 from ratewire.wiring import System, now
 from rating.money import format_micros, parse_amount
 
@@ -62,9 +65,13 @@ class PaymentView(msgspec.Struct, frozen=True):
 
 def register(app: typer.Typer) -> None:
     """Add the commands."""
-    payment = typer.Typer(help="Payments: receive, list, refund.", no_args_is_help=True)
+    payment = typer.Typer(
+        help="Payments: receive, list, allocate, release, refund.", no_args_is_help=True
+    )
     payment.command("receive")(payment_receive)
     payment.command("list")(payment_list)
+    payment.command("allocate")(payment_allocate)
+    payment.command("release")(payment_release)
     payment.command("refund")(payment_refund)
     voucher = typer.Typer(help="Vouchers: create, redeem.", no_args_is_help=True)
     voucher.command("create")(voucher_create)
@@ -87,12 +94,22 @@ def payment_receive(
     amount: Annotated[str, typer.Argument(help="In currency units, for example 10.00.")],
     method: Annotated[Method, typer.Option(help="How it came.")] = Method.CASH,
     reference: Annotated[str, typer.Option(help="The payer's, as on the bank statement.")] = "",
+    stay_credit: Annotated[
+        bool, typer.Option("--stay-credit", help="Pay no invoice with it.")
+    ] = False,
     key: KeyOption = None,
     config: ConfigOption = None,
     as_json: JsonOption = False,
 ) -> None:
-    """Receive money that came. It is credit of the account at once."""
-    new = NewPayment(account, parse_amount(amount), method, reference=reference, key=key)
+    """Receive money that came. It pays open invoices, soonest due first; the rest is credit."""
+    new = NewPayment(
+        account,
+        parse_amount(amount),
+        method,
+        reference=reference,
+        key=key,
+        on_invoices=not stay_credit,
+    )
 
     async def work(system: System) -> Received:
         async with _desk(system) as conn:
@@ -137,6 +154,50 @@ def payment_list(
             for each in found
         ],
     )
+
+
+def payment_allocate(
+    payment: Annotated[int, typer.Argument(help="Its number; see `payment list`.")],
+    invoice: Annotated[str, typer.Argument(help="An invoice, by id or number.")],
+    amount: Annotated[str, typer.Argument(help="In currency units, for example 10.00.")],
+    config: ConfigOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Put a part of a payment that is credit on an invoice."""
+    micros = parse_amount(amount)
+
+    async def work(system: System) -> Allocation:
+        async with _desk(system) as conn:
+            return await allocation.allocate(
+                conn,
+                payment,
+                INVOICE,
+                await identify(conn, invoice),
+                micros,
+                DOCUMENTS[INVOICE],
+                actor=actor(),
+                now=now(),
+            )
+
+    _show_allocation(run(config, work, store=False), as_json)
+
+
+def payment_release(
+    allocation_id: Annotated[
+        int, typer.Argument(metavar="ALLOCATION", help="As `payment allocate` told it.")
+    ],
+    config: ConfigOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Take a part of a payment off its invoice: it is credit again."""
+
+    async def work(system: System) -> Allocation:
+        async with _desk(system) as conn:
+            return await allocation.release(
+                conn, allocation_id, DOCUMENTS[INVOICE], actor=actor(), now=now()
+            )
+
+    _show_allocation(run(config, work, store=False), as_json)
 
 
 def payment_refund(
@@ -262,6 +323,16 @@ def statement(
         rows,
     )
     print(f"closing balance {format_micros(made.closing_micros, currency)} {currency}")
+
+
+def _show_allocation(of: Allocation, as_json: bool) -> None:
+    if as_json:
+        print_json(of)
+        return
+    print(
+        f"allocation {of.allocation_id}: {format_micros(of.held_micros)} of payment"
+        f" {of.payment_id} on {of.document_kind} {of.document_id}"
+    )
 
 
 def _show(received: Received, as_json: bool) -> None:

@@ -8,8 +8,8 @@ from msgspec import Meta
 
 from billing.errors import InvalidInput
 from billing.invoices import reading
-from billing.payments import allocation, register
-from billing.payments.allocation import Allocation
+from billing.payments import allocation, documents, register
+from billing.payments.documents import Allocation
 from ratewire.documents import DOCUMENTS, INVOICE
 from ratewire.http.amounts import Amount, read, shown
 from ratewire.http.endpoint import CARE, READERS, Call, Nothing, endpoint
@@ -77,13 +77,13 @@ async def allocate(call: Call[Nothing, AllocationRequest]) -> Allocations:
 async def of_payment(call: Call[Nothing, Nothing]) -> Allocations:
     """List the invoices of a payment."""
     payment = await register.get(call.conn, int(call.path["payment_id"]))
-    return _views(await allocation.of_payment(call.conn, payment.payment_id), payment.currency)
+    return _views(await documents.of_payment(call.conn, payment.payment_id), payment.currency)
 
 
 async def of_invoice(call: Call[Nothing, Nothing]) -> Allocations:
     """List the payments of an invoice."""
     invoice = await reading.get(call.conn, int(call.path["invoice_id"]), call.now)
-    found = await allocation.of_document(call.conn, INVOICE, int(call.path["invoice_id"]))
+    found = await documents.of_document(call.conn, INVOICE, int(call.path["invoice_id"]))
     return _views(found, invoice.currency)
 
 

@@ -1,18 +1,17 @@
 """Payments, refunds and chargebacks over HTTP."""
 
 from datetime import datetime
-from typing import Annotated, Any, Literal, TypeAlias
+from typing import Annotated, Literal, TypeAlias
 
 import msgspec
 from msgspec import Meta
 
 from billing.payments import chargebacks, refunds, register
-from billing.payments.allocation import allocate_oldest
 from billing.payments.chargebacks import Chargeback, ChargebackStatus
 from billing.payments.payment import Method, Payment, PaymentStatus
 from billing.payments.refunds import Refund
 from billing.payments.register import NewPayment
-from ratewire.documents import DOCUMENTS, INVOICE
+from ratewire.documents import DOCUMENTS
 from ratewire.http.amounts import Amount, read, shown
 from ratewire.http.endpoint import (
     CARE,
@@ -208,14 +207,12 @@ async def receive(call: Call[Nothing, PaymentRequest]) -> PaymentView:
             reference=new.reference,
             description=new.description,
             key=call.key,
+            on_invoices=new.allocate == "oldest",
         ),
         actor=call.actor,
         now=call.now,
     )
-    payment = received.payment
-    if not received.repeated:
-        payment = await _allocated(call, payment, new.allocate)
-    return view(payment)
+    return view(received.payment)
 
 
 async def list_(call: Call[PaymentsQuery, Nothing]) -> Payments:
@@ -247,10 +244,11 @@ async def conclude(call: Call[Nothing, Conclusion]) -> PaymentView:
         int(call.path["payment_id"]),
         call.body.status,
         failure=call.body.failure,
+        on_invoices=call.body.allocate == "oldest",
         actor=call.actor,
         now=call.now,
     )
-    return view(await _allocated(call, payment, call.body.allocate))
+    return view(payment)
 
 
 async def refund(call: Call[Nothing, RefundRequest]) -> RefundView:
@@ -315,21 +313,6 @@ async def disputes(call: Call[ChargebacksQuery, Nothing]) -> Chargebacks:
     )
     page, more = call.query.cut(found, lambda each: each.chargeback_id)
     return Chargebacks([_chargeback(each) for each in page], more)
-
-
-async def _allocated(call: Call[Any, Any], payment: Payment, allocate: Allocate) -> Payment:
-    """The payment, on the account's invoices if that is wanted."""
-    if payment.status is not PaymentStatus.SUCCEEDED or allocate == "none":
-        return payment
-    await allocate_oldest(
-        call.conn,
-        payment.payment_id,
-        INVOICE,
-        DOCUMENTS[INVOICE],
-        actor=call.actor,
-        now=call.now,
-    )
-    return await register.get(call.conn, payment.payment_id)
 
 
 def _refund(of: Refund, currency: str) -> RefundView:

@@ -12,10 +12,8 @@ from billing.documents.storage import FileStorage
 from billing.invoices import drafts, reading
 from billing.invoices.finalizing import finalize
 from billing.invoices.invoice import NewInvoice, Status
-from billing.invoices.settling import InvoiceDocuments
 from billing.ledger.chart import Ledger
 from billing.ledger.statement import balance
-from billing.payments.allocation import allocate
 from billing.payments.payment import Method
 from billing.payments.refunds import refund
 from billing.payments.register import NewPayment, receive
@@ -66,11 +64,9 @@ async def test_from_usage_to_the_refund(
     [attachment] = post.messages[0].iter_attachments()
     assert attachment.get_content() == file.octets
     # It is paid, credited in part, and the credit is paid out.
-    documents = InvoiceDocuments()
     paid = NewPayment(account="carl", amount_micros=65_070_000, method=Method.BANK_TRANSFER)
     received = await receive(conn, paid, actor="test", now=NOW)
     payment = received.payment.payment_id
-    await allocate(conn, payment, "invoice", draft, 65_070_000, documents, actor="test", now=NOW)
     assert (await reading.get(conn, draft, NOW)).status is Status.PAID
     assert await balance(conn, "carl") == 0
     note = NewCreditNote(

@@ -7,13 +7,8 @@ import pytest
 from billing.database import Connection
 from billing.errors import Conflict, InvalidInput, NotFound
 from billing.ledger.statement import balance
-from billing.payments.allocation import (
-    allocate,
-    allocate_oldest,
-    of_document,
-    of_payment,
-    release,
-)
+from billing.payments.allocation import allocate, allocate_oldest, release
+from billing.payments.documents import of_document, of_payment
 from billing.payments.payment import Method, PaymentStatus
 from billing.payments.register import NewPayment, get, receive
 from tests.billing.payments.conftest import Bills

@@ -8,8 +8,9 @@ from billing.accounts.money import adjust
 from billing.database import Connection
 from billing.errors import Conflict, InvalidInput
 from billing.ledger.statement import balance
-from billing.payments.allocation import allocate, of_payment
+from billing.payments.allocation import allocate
 from billing.payments.chargebacks import Chargeback, ChargebackStatus, close, list_, open_
+from billing.payments.documents import of_payment
 from billing.payments.payment import Method
 from billing.payments.refunds import refund
 from billing.payments.register import NewPayment, get, receive

@@ -25,7 +25,7 @@ from billing.accounts import register as accounts
 from billing.database import prepare
 from billing.errors import BillingError, Conflict
 from billing.ledger.statement import balance
-from billing.payments import allocation, chargebacks, refunds
+from billing.payments import allocation, chargebacks, documents, refunds
 from billing.payments.payment import Method, PaymentStatus
 from billing.payments.register import NewPayment, conclude, get, receive
 from tests.billing.payments.conftest import Bills
@@ -133,7 +133,7 @@ class Histories(RuleBasedStateMachine):
 
     @rule(payment=payments)
     def release(self, payment: int) -> None:
-        for each in self.run(allocation.of_payment(self.conn, payment)):
+        for each in self.run(documents.of_payment(self.conn, payment)):
             if each.held_micros:
                 number = each.allocation_id
                 self.run(allocation.release(self.conn, number, self.bills, actor="x", now=NOW))

@@ -39,6 +39,14 @@ def test_an_invoice_from_draft_to_credit_note(configured: Configured, tmp_path: 
         *("invoice", "credit_note"),
     }
     assert "credit note" in ratewire.refused("invoice", "void", number)
+    paid = ratewire.json("payment", "receive", "shop", "5.00", "--stay-credit")
+    words = ("payment", "allocate", str(paid["payment_id"]), number)
+    assert "3.00 of payment" in ratewire.done(*words, "3.00")
+    put = ratewire.json(*words, "2.00")
+    assert (put["document_id"], put["amount_micros"]) == (draft["invoice_id"], 2_000_000)
+    assert "has 0.00 EUR left" in ratewire.refused(*words, "1.00")
+    told = ratewire.done("payment", "release", str(put["allocation_id"]))
+    assert "0.00 of payment" in told
     ratewire.done("invoice", "write-off", number)
     assert "uncollectible" in ratewire.done("invoice", "show", number)
     assert "no e-mail address" in ratewire.refused("invoice", "send", number)
