@@ -25,6 +25,9 @@ _RECORDED = frozenset(
         AcctStatus.ACCOUNTING_OFF,
     )
 )
+#: Counters have 64 bits, also those that count more than one octet at a time.
+_MOST = 2**64 - 1
+
 _WITHOUT_SESSION = frozenset((AcctStatus.ACCOUNTING_ON, AcctStatus.ACCOUNTING_OFF))
 
 
@@ -75,8 +78,8 @@ def decode(
     if client.swap_octets:
         octets_in, octets_out = octets_out, octets_in
     if client.octet_unit != 1:
-        octets_in = None if octets_in is None else octets_in * client.octet_unit
-        octets_out = None if octets_out is None else octets_out * client.octet_unit
+        octets_in = None if octets_in is None else min(octets_in * client.octet_unit, _MOST)
+        octets_out = None if octets_out is None else min(octets_out * client.octet_unit, _MOST)
     # By position: naming seventeen fields would cost more time than reading five of them.
     return AccountingRecord(
         status,

@@ -149,7 +149,11 @@ class Sweeper:
         now_ms = self._clock_ms()
         steps: list[Step] = []
         for key, found in zip(keys, snapshot.found, strict=True):
-            step = self._step(rater, key, found, snapshot, credit, now_ms, mark, gone_since)
+            try:
+                step = self._step(rater, key, found, snapshot, credit, now_ms, mark, gone_since)
+            except Exception:  # noqa: BLE001 - a fault in one session must not keep others waiting
+                _log.exception("a session cannot be rated", session=key)
+                step = Deferred("fault")
             if isinstance(step, Deferred):
                 _log.error("a session cannot be seen to", reason=step.reason, session=key)
             elif step is not None:

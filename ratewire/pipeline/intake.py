@@ -20,7 +20,7 @@ from ratewire.pipeline.credit import Credit
 from ratewire.pipeline.hints import Hints
 from ratewire.pipeline.progress import station_of
 from ratewire.pipeline.raters import Raters
-from ratewire.pipeline.steps import Booking, Missing, Rater, Unclear
+from ratewire.pipeline.steps import Booking, Deferred, Missing, Rater, Unclear
 from ratewire.pipeline.tickets import grants_in
 
 _log = structlog.get_logger(__name__)
@@ -193,16 +193,20 @@ class Intake:
         unclear: list[_Group] = []
         doubtful: list[_Group] = []
         for group, found, boot in known:
-            outcome = rater.advance(
-                group.key,
-                group.records,
-                found,
-                boot=boot,
-                credit=credit,
-                archived=group.asked_archive,
-                owner_asked=group.asks_owner,
-                now_ms=now_ms,
-            )
+            try:
+                outcome = rater.advance(
+                    group.key,
+                    group.records,
+                    found,
+                    boot=boot,
+                    credit=credit,
+                    archived=group.asked_archive,
+                    owner_asked=group.asks_owner,
+                    now_ms=now_ms,
+                )
+            except Exception:  # noqa: BLE001 - a fault in one session must not keep others waiting
+                _log.exception("a session cannot be rated", session=group.key)
+                outcome = Deferred("fault")
             if isinstance(outcome, Booking) and outcome.step is not None:
                 bookings.append((group, outcome))
             elif found.state is not None:

@@ -109,6 +109,13 @@ class TestCounters:
         swapped = record(encode(INTERIM), by=client(swap_octets=True))
         assert (swapped.octets_in, swapped.octets_out) == (straight.octets_out, straight.octets_in)
 
+    def test_larger_units_are_made_octets_of_64_bits_at_most(self) -> None:
+        by = client(octet_unit=1024)
+        found = record(
+            encode(START | {"Acct-Input-Octets": 3, "Acct-Output-Gigawords": 2**32 - 1}), by=by
+        )
+        assert (found.octets_in, found.octets_out) == (3 * 1024, 2**64 - 1)
+
     def test_input_is_what_came_from_the_user(self) -> None:
         """RFC 2866 s5.3: Input is received from the port, the subscriber's upload."""
         found = record(encode(START | {"Acct-Input-Octets": 1, "Acct-Output-Octets": 2}))

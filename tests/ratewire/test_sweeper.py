@@ -3,9 +3,11 @@
 import asyncio
 import random
 from collections.abc import Sequence
+from typing import Any
 
 import msgspec
 import pytest
+from structlog.testing import capture_logs
 
 from balances.entries import Closed, Opened, Reopened
 from balances.messages import CommitResult, Step, decode_state
@@ -13,6 +15,7 @@ from balances.port import BalanceStore
 from radius.dynauth import Timers
 from radius.records import AcctStatus
 from ratewire.enforcement.enforcer import Enforcer
+from ratewire.pipeline.steps import Deferred, Rater
 from ratewire.sweeper import CHUNK, LEASE_MS, MAX_ATTEMPTS
 from rating.usage import Phase
 from tests.ratewire.enforcement.nas import ack, listening
@@ -397,3 +400,25 @@ async def test_it_goes_on_when_the_store_was_away(provider: Provider) -> None:
     await provider.sweeper.run(stop, wait)
     assert pauses == [1.0, 0.25]
     assert await closings(provider) == ["lost"]
+
+
+async def test_a_session_that_cannot_be_rated_keeps_no_other_waiting(
+    provider: Provider, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    really = Rater.give_up
+
+    def faulty(self: Rater, key: str, *arguments: Any, **named: Any) -> Step | Deferred | None:
+        if key.endswith("faulty"):
+            raise ZeroDivisionError("a fault of the program")
+        return really(self, key, *arguments, **named)
+
+    monkeypatch.setattr(Rater, "give_up", faulty)
+    await provider.subscribe(5 * MB)
+    for session in ("faulty", "well"):
+        await provider.told(START, session=session)
+    provider.world.pass_ms(QUIET_MS)
+    with capture_logs() as lines:
+        await provider.sweeper.sweep()
+    assert "a session cannot be rated" in {line["event"] for line in lines}
+    assert not (await provider.session("well")).open
+    assert (await provider.session("faulty")).open

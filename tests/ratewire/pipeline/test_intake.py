@@ -22,11 +22,16 @@ from balances.messages import (
 from balances.port import BalanceStore
 from config.settings import RadiusSettings
 from radius.records import AcctStatus
+from ratewire.pipeline import steps
 from ratewire.pipeline.intake import Intake
 from ratewire.pipeline.plans import encode_plan, published_name
 from ratewire.pipeline.steps import stored_from_archive
 from ratewire.pipeline.tickets import class_of
+from rating.plan import Plan
 from rating.quantity import Counters
+from rating.reservation import Pace
+from rating.session import Rated, price
+from rating.usage import Fold, Meter
 from tests.ratewire.provider import INTERIM, NAS, START, STOP, Provider
 from tests.ratewire.records import HOURLY, METERED
 from tests.ratewire.stores import Interrupted, Meeting, Wrapped
@@ -456,6 +461,28 @@ async def test_an_outage_of_the_store_is_told_once_and_so_is_its_end(provider: P
     told = [(line["event"], line["what"]) for line in lines]
     assert told == [("failing", "booking accounting"), ("works again", "booking accounting")]
     assert provider.observer.counts["unanswered"] == 3
+
+
+async def test_a_session_that_cannot_be_rated_keeps_no_other_waiting(
+    provider: Provider, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def faulty(plan: Plan, meter: Meter | None, pace: Pace, folded: Fold, *rest: Any) -> Rated:
+        if folded.usage.octets_in == 13:
+            raise ZeroDivisionError("a fault of the program")
+        return price(plan, meter, pace, folded, *rest)
+
+    monkeypatch.setattr(steps, "price", faulty)
+    await provider.subscribe(5 * MB)
+    for _ in range(2):  # read, and by the hint
+        records = [
+            provider.report(INTERIM, 60, 13, 0, session="faulty"),
+            provider.report(INTERIM, 60, 0, MB, session="well"),
+        ]
+        provider.world.pass_ms(60_000)
+        with capture_logs() as lines:
+            assert await provider.say(*records) == [False, True]
+        assert "a session cannot be rated" in {line["event"] for line in lines}
+    assert (await provider.session("well")).open
 
 
 async def test_an_outage_of_the_archive_is_told_once_and_so_is_its_end(provider: Provider) -> None:
