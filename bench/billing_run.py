@@ -3,10 +3,11 @@
     python -m bench.billing_run [--accounts N]
 
 Each postpaid account has a service with a recurring fee, and a session whose usage was settled. The
-run bills them all: what is due is proposed, compared with what was billed, put on an invoice with
-the usage and tax, finalized under a gapless number, and booked in the ledger. Then all invoices are
-overdue, and every account is looked at by dunning: once when its process begins, and once when
-nothing is to be done. The pure decision is timed by itself.
+run bills them all: what is due is proposed, compared with what was billed, and put on a draft with
+the usage and tax; the drafts are then approved: finalized under gapless numbers, and booked in the
+ledger. (Without review a run finalizes each chunk itself; here the two are told apart.) Then all
+invoices are overdue, and every account is looked at by dunning: once when its process begins, and
+once when nothing is to be done. The pure decision is timed by itself.
 
 At the end the books are compared: one invoice an account, numbers without a gap, the ledger sums to
 zero, and what is invoiced is the fees and the usage with their tax, to the micro; and a second run
@@ -16,16 +17,18 @@ bills nothing. Prints one JSON object. Postgres is an embedded one, durable as i
 import argparse
 import asyncio
 import json
+import os
 import resource
 import sys
 import tempfile
 import time
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from bench.machine import machine
 from billing.cycles import run
+from billing.cycles.drafting import approve
 from billing.database import Connection, connect
 from billing.dunning import campaigns, processes
 from billing.dunning.campaign import Action, Campaign, Step
@@ -70,8 +73,8 @@ WITH made AS (
     SELECT service_id, $6::date, 'home', 1, 1 FROM served
 ), scheduled AS (
     INSERT INTO billing_schedules
-        (account_id, calendar, alignment, billed_until, next_bill_on, next_bill_at)
-    SELECT account_id, $4::jsonb, 'calendar', $3::date, $6::date, $6::date FROM made
+        (account_id, calendar, alignment, billed_until, next_bill_on, next_bill_at, needs_approval)
+    SELECT account_id, $4::jsonb, 'calendar', $3::date, $6::date, $6::date, true FROM made
 ), opened AS (
     INSERT INTO accounting_sessions (session_uid, session_key, nas, acct_session_id, epoch,
         username, account_id, plan, plan_version, currency, started_at, opened_at, base_seconds,
@@ -94,6 +97,27 @@ SELECT transaction_id, $2, 22, account_id, 'EUR', $5 FROM entry, made
 UNION ALL
 SELECT transaction_id, $2, 30, NULL, 'EUR', -$5 * $1 FROM entry
 """
+
+
+class Moment(NamedTuple):
+    """When something began, and the processor time that this process had used."""
+
+    wall: float
+    processor: float
+
+    @classmethod
+    def now(cls) -> "Moment":
+        """Return this moment."""
+        return cls(time.perf_counter(), time.process_time())
+
+    def since(self, number: int) -> dict[str, float]:
+        """Return what so many took since."""
+        wall, processor = time.perf_counter() - self.wall, time.process_time() - self.processor
+        return {
+            "seconds": round(wall, 1),
+            "per_second": round(number / wall),
+            "python_us_each": round(1e6 * processor / number),
+        }
 
 
 async def fill(conn: Connection, accounts: int, begun: datetime) -> datetime:
@@ -138,9 +162,13 @@ async def measure(url: str, options: argparse.Namespace) -> dict[str, Any]:
             await conn.execute("SET statement_timeout = '600s'")
             due = await fill(conn, options.accounts, now())
         before = _peak_mib()
-        began = time.perf_counter()
+        began = Moment.now()
         done = await run.run(pool, at=due, actor="bench", now=due)
-        seconds = time.perf_counter() - began
+        drafted = began.since(done.bills)
+        began = Moment.now()
+        async with pool.acquire() as conn:
+            final = await approve(conn, done.run, actor="bench", now=due)
+        finalized = began.since(final.finalized)
         peak = _peak_mib()
         again = await run.run(pool, at=due, actor="bench", now=due)
         async with pool.acquire() as conn:
@@ -156,8 +184,9 @@ async def measure(url: str, options: argparse.Namespace) -> dict[str, Any]:
             "machine": machine(),
             "accounts": options.accounts,
             "bills": done.bills,
-            "seconds": round(seconds, 1),
-            "accounts_per_second": round(done.bills / seconds),
+            "load_average": os.getloadavg()[0],
+            "drafting": drafted,
+            "finalizing": finalized,
             "peak_memory_mib": peak,
             "memory_before_the_run_mib": before,
             "dunning": {

@@ -17,6 +17,14 @@ FROM customer_billing_accounts
 WHERE account_id = $1
 FOR NO KEY UPDATE
 
+-- name: lock_many
+-- Read the accounts $1, in one order, as lock does.
+SELECT account_id, currency, payment_mode, status, credit_limit_micros, minimum_balance_micros
+FROM customer_billing_accounts
+WHERE account_id = ANY($1::text[])
+ORDER BY account_id
+FOR NO KEY UPDATE
+
 -- name: get
 -- Account $1 with its balance.
 SELECT account_id, currency, payment_mode, status, credit_limit_micros, minimum_balance_micros,

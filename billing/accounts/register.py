@@ -1,5 +1,6 @@
 """The register of accounts: creating, reading, limiting and suspending them."""
 
+from collections.abc import Iterable
 from datetime import datetime
 from typing import Any
 
@@ -107,6 +108,16 @@ async def lock(conn: Connection, account: str) -> LockedAccount:
     if row is None:
         raise NotFound(f"account {account} does not exist")
     return LockedAccount(**_common(row))
+
+
+async def lock_many(conn: Connection, accounts: Iterable[str]) -> dict[str, LockedAccount]:
+    """Take the rows of accounts, in one order, until the transaction ends, and return them by id.
+
+    Those that do not exist are missing.
+    """
+    assert conn.is_in_transaction()
+    rows = await conn.fetch(SQL["lock_many"], sorted(set(accounts)))
+    return {row["account_id"]: LockedAccount(**_common(row)) for row in rows}
 
 
 async def set_particulars(

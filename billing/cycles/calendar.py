@@ -10,6 +10,7 @@ from bisect import bisect_right
 from calendar import monthrange
 from collections.abc import Iterator
 from datetime import UTC, date, datetime, time, timedelta
+from functools import lru_cache
 from itertools import pairwise
 from typing import Final
 from zoneinfo import ZoneInfo
@@ -94,20 +95,27 @@ class Cycle(msgspec.Struct, frozen=True):
 
     def period_of(self, day: date) -> Period:
         """Return the period that a day is in."""
-        if self.unit is Unit.WEEK:
-            start = day - timedelta(days=(day.isoweekday() - self.day) % 7)
-            return Period(start, start + timedelta(days=7))
-        months = self.unit.months
-        number = _month_number(day)
-        number -= (number - (self.month - 1)) % months
-        if self._begins(number) > day:
-            number -= months
-        return Period(self._begins(number), self._begins(number + months))
+        return _period_of(self, day)
 
-    def _begins(self, number: int) -> date:
-        """The day of a month (counted from year 0) on which a period begins."""
-        year, month = divmod(number, 12)
-        return date(year, month + 1, min(self.day, monthrange(year, month + 1)[1]))
+
+# A billing run asks for the same few days of a few cycles, of all accounts.
+@lru_cache(maxsize=4096)
+def _period_of(cycle: Cycle, day: date) -> Period:
+    if cycle.unit is Unit.WEEK:
+        start = day - timedelta(days=(day.isoweekday() - cycle.day) % 7)
+        return Period(start, start + timedelta(days=7))
+    months = cycle.unit.months
+    number = _month_number(day)
+    number -= (number - (cycle.month - 1)) % months
+    if _begins(cycle, number) > day:
+        number -= months
+    return Period(_begins(cycle, number), _begins(cycle, number + months))
+
+
+def _begins(cycle: Cycle, number: int) -> date:
+    """The day of a month (counted from year 0) on which a period begins."""
+    year, month = divmod(number, 12)
+    return date(year, month + 1, min(cycle.day, monthrange(year, month + 1)[1]))
 
 
 def cycle_for(

@@ -17,9 +17,11 @@ from billing.cycles.bill import Bill, Item
 from billing.cycles.booking import Made
 from billing.cycles.calendar import midnight
 from billing.cycles.giving_back import give_back
-from billing.cycles.loading import Loaded
+from billing.cycles.loading import Held, Loaded
 from billing.database import Connection
-from billing.invoices import charges, drafts
+from billing.errors import BillingError
+from billing.invoices import drafts
+from billing.invoices.drafts import Wanted
 from billing.invoices.finalizing import finalize_many
 from billing.invoices.invoice import Kind, NewInvoice
 from billing.invoices.line import ItemKind, NewLine
@@ -36,6 +38,13 @@ SQL = load(__package__, "queries.sql")
 _PAGE: Final = 200
 
 
+class Refused(msgspec.Struct, frozen=True):
+    """An account that cannot be billed, and why; nothing of its bill is written."""
+
+    held: Held
+    reason: BillingError
+
+
 class Drafted(msgspec.Struct, frozen=True):
     """What became of drafts that were due to be finalized."""
 
@@ -44,38 +53,113 @@ class Drafted(msgspec.Struct, frozen=True):
 
 
 async def draft(
-    conn: Connection, run: int, loaded: Loaded, bill: Bill, *, actor: str, now: datetime
-) -> Made:
-    """Put a bill on a draft, in the transaction that has taken its account.
+    conn: Connection,
+    run: int,
+    bills: Sequence[tuple[Loaded, Bill]],
+    *,
+    actor: str,
+    now: datetime,
+) -> list[Made | Refused]:
+    """Put bills, each of another account, on drafts, in the transaction that has taken them.
 
-    Raises BillingError if there cannot be one.
+    Returns what became of each.
     """
-    held = loaded.held
+    asking = [
+        (loaded, bill, _shown(bill)) for loaded, bill in bills if not _gives_back(loaded, bill)
+    ]
+    outcomes = dict(
+        zip(
+            (loaded.held.account for loaded, _, _ in asking),
+            await _asked_for(conn, asking, now),
+            strict=True,
+        )
+    )
+    for loaded, bill in bills:
+        if _gives_back(loaded, bill):
+            outcomes[loaded.held.account] = await _given_back(conn, loaded, bill, actor, now)
+    done = [each for each in outcomes.values() if isinstance(each, Made)]
+    await _take_from_credit(conn, done, actor, now)
+    await _review(conn, run, done, now)
+    return [outcomes[loaded.held.account] for loaded, _ in bills]
+
+
+def _gives_back(loaded: Loaded, bill: Bill) -> bool:
+    return loaded.held.payment_mode is PaymentMode.POSTPAID and bill.amount_micros < 0
+
+
+def _shown(bill: Bill) -> Sequence[Item]:
+    return [item for item in bill.items if item.amount_micros or item.discount_micros]
+
+
+async def _asked_for(
+    conn: Connection, bills: Sequence[tuple[Loaded, Bill, Sequence[Item]]], now: datetime
+) -> list[Made | Refused]:
+    """Make a draft of the items of each bill that are to stand on one, and of usage."""
+    wanted = [
+        Wanted(
+            _document(loaded.held, bill, items),
+            midnight(bill.bill_on, loaded.held.zone),
+            optional=True,
+        )
+        for loaded, bill, items in bills
+    ]
+    outcomes: list[Made | Refused] = []
+    made = await drafts.create_many(conn, wanted, now=now)
+    for (loaded, bill, items), invoice in zip(bills, made, strict=True):
+        if isinstance(invoice, BillingError):
+            outcomes.append(Refused(loaded.held, invoice))
+            continue
+        numbers = {id(item): number for number, item in enumerate(items, 1)}
+        lines = tuple(numbers.get(id(item)) for item in bill.items)
+        outcomes.append(Made(loaded.held, bill, invoice, () if invoice is None else lines))
+    return outcomes
+
+
+async def _given_back(
+    conn: Connection, loaded: Loaded, bill: Bill, actor: str, now: datetime
+) -> Made | Refused:
+    """Give back what a bill credits, and ask for the rest; all of it or nothing."""
+    shown = _shown(bill)
+    back = [item for item in shown if item.amount_micros < 0]
+    rest = [item for item in shown if item.amount_micros >= 0]
+    try:
+        async with conn.transaction():
+            await give_back(conn, back, loaded.sources, actor=actor, now=now)
+            [made] = await _asked_for(conn, [(loaded, bill, rest)], now)
+            if isinstance(made, Refused):
+                raise made.reason
+            return made
+    except BillingError as error:
+        return Refused(loaded.held, error)
+
+
+def _document(held: Held, bill: Bill, items: Sequence[Item]) -> NewInvoice:
     prepaid = held.payment_mode is PaymentMode.PREPAID
-    until = midnight(bill.bill_on, held.zone)
-    shown = [item for item in bill.items if item.amount_micros or item.discount_micros]
-    if prepaid:
-        await _take_from_credit(conn, bill, actor, now)
-    elif bill.amount_micros < 0:
-        back = [item for item in shown if item.amount_micros < 0]
-        await give_back(conn, back, loaded.sources, actor=actor, now=now)
-        shown = [item for item in shown if item.amount_micros >= 0]
-    usage = bool(bill.closed)
-    if not shown and not (usage and await charges.waiting(conn, held.account, until)):
-        return Made(held, bill)
-    new = NewInvoice(
+    return NewInvoice(
         account=held.account,
         kind=Kind.CONSUMPTION if prepaid else Kind.INVOICE,
-        lines=tuple(_line(item, charged=prepaid) for item in shown),
-        usage=usage,
+        lines=tuple(_line(item, charged=prepaid) for item in items),
+        usage=bool(bill.closed),
         period_from=min(period.start for period in bill.closed) if bill.closed else None,
         period_until=max(period.end for period in bill.closed) if bill.closed else None,
     )
-    invoice = await drafts.create(conn, new, until=until if usage else None, now=now)
-    at = None if held.needs_approval else now + timedelta(days=held.review_days)
-    await conn.execute(SQL["add_review"], invoice, run, at)
-    numbers = {id(item): number for number, item in enumerate(shown, 1)}
-    return Made(held, bill, invoice, tuple(numbers.get(id(item)) for item in bill.items))
+
+
+async def _review(conn: Connection, run: int, made: Sequence[Made], now: datetime) -> None:
+    """Put drafts on the list of those to be reviewed, with the moment when that ends."""
+    await conn.copy_records_to_table(
+        "draft_reviews",
+        columns=["invoice_id", "run_id", "finalize_at"],
+        records=[
+            (
+                each.invoice,
+                run,
+                None if each.held.needs_approval else now + timedelta(days=each.held.review_days),
+            )
+            for each in made
+            if each.invoice is not None
+        ],
+    )
 
 
 async def finalize_due(conn: Connection, now: datetime, *, actor: str) -> Drafted:
@@ -128,19 +212,29 @@ def _line(item: Item, *, charged: bool) -> NewLine:
     )
 
 
-async def _take_from_credit(conn: Connection, bill: Bill, actor: str, now: datetime) -> None:
-    """Take a bill from an account's credit, or give it back: in the ledger, and on to the store."""
-    if not bill.amount_micros:
-        return
-    fee = Transaction(
-        Entry.FEE,
-        bill.account,
-        f"fees of {bill.bill_on}",
-        actor,
-        (
-            Posting(Ledger.CUSTOMER_CREDIT, bill.account, bill.currency, bill.amount_micros),
-            Posting(Ledger.REVENUE, None, bill.currency, -bill.amount_micros),
-        ),
-    )
-    await journal.write(conn, fee, now)
-    await post(conn, [Post(bill.account, UNNUMBERED, -bill.amount_micros)], now)
+async def _take_from_credit(
+    conn: Connection, made: Sequence[Made], actor: str, now: datetime
+) -> None:
+    """Take the bills of prepaid accounts from their credit, or give them back: in the ledger, and
+    on to the store.
+    """
+    bills = [
+        each.bill
+        for each in made
+        if each.held.payment_mode is PaymentMode.PREPAID and each.bill.amount_micros
+    ]
+    fees = [
+        Transaction(
+            Entry.FEE,
+            bill.account,
+            f"fees of {bill.bill_on}",
+            actor,
+            (
+                Posting(Ledger.CUSTOMER_CREDIT, bill.account, bill.currency, bill.amount_micros),
+                Posting(Ledger.REVENUE, None, bill.currency, -bill.amount_micros),
+            ),
+        )
+        for bill in bills
+    ]
+    await journal.write_many(conn, fees, now)
+    await post(conn, [Post(bill.account, UNNUMBERED, -bill.amount_micros) for bill in bills], now)

@@ -72,8 +72,13 @@ async def hold_due(
     """Take accounts that are due, in order, after one: those that nobody else has taken, or waiting
     for them.
     """
-    rows = await conn.fetch(SQL["wait_for_due" if wait else "hold_due"], at, after, limit)
-    return [held(row, row["next_bill_on"]) for row in rows]
+    while rows := await conn.fetch(SQL["wait_for_due" if wait else "hold_due"], at, after, limit):
+        # Whoever had one taken just before may have parked it, which the statement did not see.
+        names = [row["account_id"] for row in rows]
+        parked = {row[0] for row in await conn.fetch(SQL["parked_of"], names)}
+        if free := [row for row in rows if row["account_id"] not in parked]:
+            return [held(row, row["next_bill_on"]) for row in free]
+    return []
 
 
 def held(row: asyncpg.Record, bill_on: date) -> Held:
@@ -113,13 +118,12 @@ async def load_accounts(
     redeemed = await redeemed_by(conn, list(services))
     plain = [_account(each, services[each.account], redeemed) for each in accounts]
     billed, sources = await _billed(conn, plain)
+    used = await _usage(conn, list(zip(accounts, plain, strict=True)), usernames)
     loaded: list[Loaded] = []
-    for each, account in zip(accounts, plain, strict=True):
+    for place, (each, account) in enumerate(zip(accounts, plain, strict=True)):
         own = [one for service in account.services for one in billed[service.service]]
         whole = msgspec.structs.replace(
-            account,
-            billed=tuple(own),
-            usage_micros=await _usage(conn, each, account, usernames),
+            account, billed=tuple(own), usage_micros=used.get(place, {})
         )
         loaded.append(Loaded(each, whole, {one.item: sources[one.item] for one in own}))
     return loaded
@@ -174,22 +178,31 @@ async def _billed(
 
 
 async def _usage(
-    conn: Connection, each: Held, account: Account, usernames: Mapping[int, str]
-) -> dict[tuple[int, date], int]:
-    """What the usage of services with a minimum was charged for in the cycles that are closed."""
-    used: dict[tuple[int, date], int] = {}
-    for service in account.services:
-        username = usernames.get(service.service)
-        if username is None or not any(term.offer.minimum_micros for term in service.terms):
-            continue
-        for cycle in account.closed:
-            used[service.service, cycle.start] = await conn.fetchval(
-                SQL["usage_of"],
-                each.account,
-                username,
-                midnight(cycle.start, each.zone),
-                midnight(cycle.end, each.zone),
-            )
+    conn: Connection,
+    accounts: Sequence[tuple[Held, Account]],
+    usernames: Mapping[int, str],
+) -> dict[int, dict[tuple[int, date], int]]:
+    """What the usage of services with a minimum was charged for in the cycles that are closed, by
+    the place of the account among those given.
+    """
+    wanted = [
+        (place, service.service, cycle, each)
+        for place, (each, account) in enumerate(accounts)
+        for service in account.services
+        if service.service in usernames and any(t.offer.minimum_micros for t in service.terms)
+        for cycle in account.closed
+    ]
+    used: defaultdict[int, dict[tuple[int, date], int]] = defaultdict(dict)
+    if wanted:
+        rows = await conn.fetch(
+            SQL["usage_of"],
+            [each.account for _, _, _, each in wanted],
+            [usernames[service] for _, service, _, _ in wanted],
+            [midnight(cycle.start, each.zone) for _, _, cycle, each in wanted],
+            [midnight(cycle.end, each.zone) for _, _, cycle, each in wanted],
+        )
+        for (place, service, cycle, _), row in zip(wanted, rows, strict=True):
+            used[place][service, cycle.start] = row["charged_micros"]
     return used
 
 

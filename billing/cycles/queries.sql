@@ -125,11 +125,17 @@ GROUP BY item.item_id
 ORDER BY item.item_id
 
 -- name: usage_of
--- What the usage of user name $2 of account $1 was charged, settled from $3 on, before $4.
-SELECT coalesce(sum(usage.charged_micros), 0)::bigint
-FROM accounting_sessions AS session JOIN usage_records AS usage USING (session_uid)
-WHERE session.account_id = $1 AND session.username = $2
-    AND usage.settled_at >= $3 AND usage.settled_at < $4
+-- What the usage of the user names $2 of the accounts $1 was charged, settled from $3 on, before $4
+-- (by position, and in that order).
+SELECT coalesce(used.micros, 0)::bigint AS charged_micros
+FROM unnest($1::text[], $2::text[], $3::timestamptz[], $4::timestamptz[]) WITH ORDINALITY
+    AS wanted (account_id, username, since, until, place), LATERAL (
+    SELECT sum(usage.charged_micros) AS micros
+    FROM accounting_sessions AS session JOIN usage_records AS usage USING (session_uid)
+    WHERE session.account_id = wanted.account_id AND session.username = wanted.username
+        AND usage.settled_at >= wanted.since AND usage.settled_at < wanted.until
+) AS used
+ORDER BY place
 
 -- name: reserve_items
 -- Take the ids of $1 items that are to be copied in.
@@ -238,6 +244,11 @@ SELECT account_id, reason, run_id, parked_at FROM account_parkings
 WHERE released_at IS NULL AND account_id > $1
 ORDER BY account_id LIMIT $2
 
+-- name: parked_of
+-- Which of the accounts $1 are parked.
+SELECT account_id FROM account_parkings
+WHERE account_id = ANY($1::text[]) AND released_at IS NULL
+
 -- name: is_parked
 -- Whether account $1 is parked.
 SELECT EXISTS (SELECT FROM account_parkings WHERE account_id = $1 AND released_at IS NULL)
@@ -269,10 +280,6 @@ SELECT pg_advisory_xact_lock(hashtextextended('ratewire.billing_runs', 0))
 INSERT INTO billing_run_outcomes
     (run_id, account_id, bill_on, outcome, currency, items, amount_micros, detail)
 VALUES ($1, $2, $3, 'parked', $4, 0, 0, $5)
-
--- name: add_review
--- The draft $1 of run $2 is finalized at $3, or (NULL) once it is approved.
-INSERT INTO draft_reviews (invoice_id, run_id, finalize_at) VALUES ($1, $2, $3)
 
 -- name: reviewed
 -- The first $3 drafts after $2 whose review has ended at $1.

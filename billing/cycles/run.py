@@ -5,6 +5,7 @@ run at once: each takes accounts that no other has taken. An account that cannot
 and holds up no other.
 """
 
+import asyncio
 from collections.abc import Callable, Sequence
 from datetime import date, datetime
 from typing import Final
@@ -18,12 +19,13 @@ from billing.cycles.bill import Bill, bill
 from billing.cycles.booking import Made, book
 from billing.cycles.calendar import local_day
 from billing.cycles.drafting import draft, finalize_reviewed
-from billing.cycles.loading import Held, OfferCache, held, hold_due, load_accounts
+from billing.cycles.loading import Held, Loaded, OfferCache, held, hold_due, load_accounts
 from billing.cycles.proposal import Contradiction
 from billing.database import Connection, Pool, refused
 from billing.entities import register as entities
 from billing.entities.entity import MAIN
 from billing.errors import BillingError, NotFound
+from billing.invoices import charges
 from billing.partitions.ensure import ensure
 from billing.statements import load
 
@@ -35,6 +37,9 @@ ACTOR: Final = "billing"
 
 #: Accounts that are billed in one transaction.
 CHUNK: Final = 200
+
+#: Chunks that are billed at once: Postgres writes one while another is computed.
+LANES: Final = 2
 
 #: Told how many bills were made, and how many accounts were due when the run began.
 Progress = Callable[[int, int], None]
@@ -93,20 +98,26 @@ async def run(
         await entities.get_many(conn, [MAIN])  # without a seller nothing can be billed
         number, due = await _begin(conn, at, actor, now)
         await ensure(conn, now, 1)
-        cache: OfferCache = {}
-        last, done = "", 0
-        while True:
-            chunk = await _bill_chunk(conn, number, at, last, cache, now)
-            if not chunk and not last:
-                # What is due still is taken by somebody else: that is waited for.
-                one = await _bill_alone(conn, number, at, "", cache, now, wait=True)
-                if one is None:
-                    break
-                chunk = [one]
-            # An account that was behind may be due again: so rounds, until there is none.
-            last = chunk[-1] if chunk else ""
-            done += len(chunk)
-            progress(done, due)
+        # Once, by itself: in a chunk it would hold up the settler for as long as that takes.
+        async with conn.transaction():
+            await charges.cut_off(conn, at)
+    done, cache = 0, OfferCache()
+
+    def tell(bills: int) -> None:
+        nonlocal done
+        done += bills
+        progress(done, due)
+
+    lanes = [
+        asyncio.create_task(_bill_all(pool, number, at, cache, now, tell)) for _ in range(LANES)
+    ]
+    try:
+        await asyncio.gather(*lanes)
+    finally:
+        for lane in lanes:
+            lane.cancel()
+        await asyncio.wait(lanes)
+    async with pool.acquire() as conn:
         await conn.execute(SQL["end_run"], number, now)
         return await view(conn, number)
 
@@ -202,29 +213,60 @@ async def _begin(conn: Connection, at: datetime, actor: str, now: datetime) -> t
         return await conn.fetchval(SQL["begin_run"], at, None, actor, now, due), due
 
 
+async def _bill_all(
+    pool: Pool,
+    number: int,
+    at: datetime,
+    cache: OfferCache,
+    now: datetime,
+    tell: Callable[[int], None],
+) -> None:
+    """Bill accounts that are due until there are none."""
+    last, size = "", CHUNK
+    async with pool.acquire() as conn:
+        while True:
+            chunk = await _bill_chunk(conn, number, at, last, size, cache, now)
+            if chunk is None:
+                size = max(1, size // 8)  # one of them is not as it should be: closer to it
+                continue
+            size = min(CHUNK, size * 2)
+            if not chunk and not last:
+                # What is due still is taken by somebody else: that is waited for.
+                one = await _bill_alone(conn, number, at, "", cache, now, wait=True)
+                if one is None:
+                    return
+                chunk = [one]
+            # An account that was behind may be due again: so rounds, until there is none.
+            last = chunk[-1] if chunk else ""
+            tell(len(chunk))
+
+
 async def _bill_chunk(
-    conn: Connection, number: int, at: datetime, after: str, cache: OfferCache, now: datetime
-) -> list[str]:
-    """Bill the next accounts after one; return which, none if there are none."""
+    conn: Connection,
+    number: int,
+    at: datetime,
+    after: str,
+    size: int,
+    cache: OfferCache,
+    now: datetime,
+) -> list[str] | None:
+    """Bill the next accounts after one, and return which; None if that is refused for one of them,
+    with nothing written.
+    """
+    if size == 1:
+        one = await _bill_alone(conn, number, at, after, cache, now)
+        return [] if one is None else [one]
     try:
         async with conn.transaction():
-            taken = await hold_due(conn, at, after, CHUNK)
+            taken = await hold_due(conn, at, after, size)
             await _bill(conn, number, taken, cache, now)
             return [each.account for each in taken]
     except BillingError:
-        pass
+        return None
     except asyncpg.PostgresError as error:
         if not refused(error):
             raise
-    # One of them is not as it should be: each by itself, to find it.
-    done: list[str] = []
-    for _ in range(CHUNK):
-        one = await _bill_alone(conn, number, at, after, cache, now)
-        if one is None:
-            break
-        done.append(one)
-        after = one
-    return done
+        return None
 
 
 async def _bill_alone(
@@ -263,14 +305,18 @@ async def _bill(
     """Bill accounts that are taken, all of them in one transaction."""
     if not taken:
         return
-    made: list[Made] = []
+    bills: list[tuple[Loaded, Bill]] = []
     for loaded in await load_accounts(conn, taken, cache):
         try:
-            made_out = bill(loaded.account)
+            bills.append((loaded, bill(loaded.account)))
         except Contradiction as error:
             await _park(conn, number, loaded.held, str(error), now)
-            continue
-        made.append(await draft(conn, number, loaded, made_out, actor=ACTOR, now=now))
+    made: list[Made] = []
+    for each in await draft(conn, number, bills, actor=ACTOR, now=now):
+        if isinstance(each, Made):
+            made.append(each)
+        else:
+            await _park(conn, number, each.held, str(each.reason), now)
     if made:
         await book(conn, number, made, now)
         await _note(conn, number, made)

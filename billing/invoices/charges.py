@@ -6,7 +6,8 @@ one line, or waits for one: a draft takes all that wait, and gives them back whe
 the invoice is voided. Each range is compared with the ledger's own postings before it is kept.
 """
 
-from collections.abc import Sequence
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any, Final
 
@@ -37,6 +38,31 @@ class Share(msgspec.Struct, frozen=True):
     last_on: datetime
 
 
+class Waiting(msgspec.Struct, frozen=True):
+    """The charges of an account that are on no line: those of ranges, and those not cut into one
+    yet, settled from `since` on, before `until`.
+    """
+
+    account: str
+    since: datetime
+    until: datetime
+    kept: tuple[Share, ...]
+    uncut: tuple[Share, ...]
+
+    @property
+    def shares(self) -> list[Share]:
+        """All of them, one for each plan, in the order of the plans' names."""
+        return by_plan((*self.kept, *self.uncut))
+
+
+class Taken(msgspec.Struct, frozen=True):
+    """Charges that go onto an invoice: those of each plan on one of its lines."""
+
+    waiting: Waiting
+    invoice: int
+    lines: Mapping[str, int]
+
+
 async def cut_off(conn: Connection, wanted: datetime) -> datetime:
     """Return a moment, `wanted` or now if that is earlier, before which no charge is settled any
     more.
@@ -50,35 +76,82 @@ async def cut_off(conn: Connection, wanted: datetime) -> datetime:
     return until
 
 
-async def waiting(conn: Connection, account: str, until: datetime) -> list[Share]:
-    """Return the charges of an account that are on no line, settled before `until`.
+async def waiting(conn: Connection, until: Mapping[str, datetime]) -> dict[str, Waiting | Conflict]:
+    """Return what of the charges of accounts is on no line, settled before the moment of each.
 
-    Those that are in no range yet, too; nothing is written. Raises Conflict if what is found is not
-    what the ledger says.
+    Nothing is written. In the place of what is not what the ledger says stands a Conflict.
     """
-    kept = [_share(dict(row)) for row in await conn.fetch(SQL["waiting_shares"], account)]
-    since = await conn.fetchval(SQL["range_end"], account) or ORIGIN
-    return kept + await _uncut(conn, account, since, until)
-
-
-async def take(
-    conn: Connection, account: str, until: datetime, invoice_id: int, lines: dict[str, int]
-) -> None:
-    """Put all that waits, as `waiting` told it, on the lines of an invoice, by plan.
-
-    The account's row is held, so that nobody else cuts. The invoice's lines may follow within the
-    transaction.
-    """
-    since = await conn.fetchval(SQL["range_end"], account) or ORIGIN
-    shares = await _uncut(conn, account, since, until)
-    if shares:
+    accounts = list(until)
+    kept: defaultdict[str, list[Share]] = defaultdict(list)
+    for row in await conn.fetch(SQL["waiting_shares"], accounts):
+        kept[row["account_id"]].append(_share(dict(row)))
+    ends = {row[0]: row[1] for row in await conn.fetch(SQL["range_ends"], accounts)}
+    spans = {
+        account: (since, until[account])
+        for account in accounts
+        if (since := ends.get(account, ORIGIN)) < until[account]
+    }
+    uncut, posted = await _uncut(conn, spans)
+    found: dict[str, Waiting | Conflict] = {}
+    for account in accounts:
+        since, shares = ends.get(account, ORIGIN), uncut[account]
         charged = sum(share.charged_micros for share in shares)
-        await conn.execute(SQL["add_range"], account, since, until, charged)
-        await conn.executemany(
-            SQL["add_share"],
-            [(account, *msgspec.structs.astuple(share)) for share in shares],
+        if charged != posted.get(account, 0):
+            found[account] = Conflict(
+                f"account {account}: sessions were charged {format_micros(charged)} from {since}"
+                f" on, and the ledger has {format_micros(posted.get(account, 0))}; look at the"
+                " parked entries first ('ratewire reconcile')"
+            )
+        else:
+            found[account] = Waiting(
+                account, since, until[account], tuple(kept[account]), tuple(shares)
+            )
+    return found
+
+
+async def take(conn: Connection, taken: Sequence[Taken]) -> None:
+    """Put all that waits, as `waiting` told it in this transaction, on the lines of invoices.
+
+    The rows of the accounts are held, so that nobody else cuts. The invoices' lines may follow
+    within the transaction.
+    """
+    cut = [each for each in taken if each.waiting.uncut]
+    if cut:
+        await conn.execute(
+            SQL["add_ranges"],
+            [each.waiting.account for each in cut],
+            [each.waiting.since for each in cut],
+            [each.waiting.until for each in cut],
+            [sum(share.charged_micros for share in each.waiting.uncut) for each in cut],
         )
-    await conn.execute(SQL["take_shares"], account, invoice_id, list(lines), list(lines.values()))
+        await conn.copy_records_to_table(
+            "charge_shares",
+            columns=["account_id", *Share.__struct_fields__, "invoice_id", "line"],
+            records=[
+                (
+                    each.waiting.account,
+                    *msgspec.structs.astuple(share),
+                    each.invoice,
+                    each.lines[share.plan],
+                )
+                for each in cut
+                for share in each.waiting.uncut
+            ],
+        )
+    lines = [
+        (each.waiting.account, each.invoice, plan, line)
+        for each in taken
+        if each.waiting.kept
+        for plan, line in each.lines.items()
+    ]
+    if lines:
+        await conn.execute(SQL["take_shares"], *map(list, zip(*lines, strict=True)))
+
+
+async def cut_until(conn: Connection, account: str) -> datetime | None:
+    """Return up to when the charges of an account are cut into ranges; None if none are."""
+    row = await conn.fetchrow(SQL["range_ends"], [account])
+    return None if row is None else row[1]
 
 
 async def move(conn: Connection, invoice_id: int, lines: dict[str, int]) -> None:
@@ -100,20 +173,22 @@ def by_plan(shares: Sequence[Share]) -> list[Share]:
     return [merged[plan] for plan in sorted(merged)]
 
 
-async def _uncut(conn: Connection, account: str, since: datetime, until: datetime) -> list[Share]:
-    if until <= since:
-        return []
-    rows = await conn.fetch(SQL["settled_by_plan"], account, since, until)
-    shares = [_share({**row, "until": until}) for row in rows]
-    posted: int = await conn.fetchval(SQL["posted_usage"], account, since, until)
-    charged = sum(share.charged_micros for share in shares)
-    if charged != posted:
-        raise Conflict(
-            f"account {account}: sessions were charged {format_micros(charged)} from {since} on,"
-            f" and the ledger has {format_micros(posted)}; look at the parked entries first"
-            " ('ratewire reconcile')"
-        )
-    return shares
+async def _uncut(
+    conn: Connection, spans: Mapping[str, tuple[datetime, datetime]]
+) -> tuple[defaultdict[str, list[Share]], dict[str, int]]:
+    """What accounts were charged in times that are in no range, by plan, and as it was posted."""
+    shares: defaultdict[str, list[Share]] = defaultdict(list)
+    posted: dict[str, int] = {}
+    if spans:
+        names, since, until = (
+            list(spans), [span[0] for span in spans.values()], [span[1] for span in spans.values()]
+        )  # fmt: skip
+        for row in await conn.fetch(SQL["settled_by_plan"], names, since, until):
+            account = row["account_id"]
+            shares[account].append(_share({**row, "until": spans[account][1]}))
+        rows = await conn.fetch(SQL["posted_usage"], names, since, until)
+        posted = {row[0]: row[1] for row in rows}
+    return shares, posted
 
 
 def _share(row: dict[str, object]) -> Share:

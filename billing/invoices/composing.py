@@ -54,11 +54,24 @@ class Surroundings(msgspec.Struct, frozen=True):
 
 async def account_of(conn: Connection, account: str) -> Account:
     """Return an account. Raises NotFound."""
-    row = await conn.fetchrow(SQL["account"], account)
-    if row is None:
+    found = await accounts_of(conn, [account])
+    if account not in found:
         raise NotFound(f"account {account} does not exist")
-    mode = PaymentMode(row["payment_mode"])
-    return Account(account, row["currency"], mode, row["payment_days"])
+    return found[account]
+
+
+async def accounts_of(conn: Connection, accounts: Iterable[str]) -> dict[str, Account]:
+    """Return accounts by id; those that do not exist are missing."""
+    rows = await conn.fetch(SQL["accounts"], sorted(set(accounts)))
+    return {
+        row["account_id"]: Account(
+            row["account_id"],
+            row["currency"],
+            PaymentMode(row["payment_mode"]),
+            row["payment_days"],
+        )
+        for row in rows
+    }
 
 
 async def gather(

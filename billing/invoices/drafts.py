@@ -1,16 +1,17 @@
 """Drafts: made, changed, deleted; and previews, which are drafts that nobody writes."""
 
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Any, Final
 
 import msgspec
 
-from billing.accounts.register import lock, refuse_closed
+from billing.accounts.register import LockedAccount, lock, lock_many, refuse_closed
 from billing.database import Connection
 from billing.entities.entity import LANGUAGES, Entity
-from billing.errors import Conflict, InvalidInput
+from billing.errors import BillingError, Conflict, InvalidInput, NotFound
 from billing.invoices import charges, composing, reading
-from billing.invoices.charges import Share
+from billing.invoices.charges import Taken, Waiting
 from billing.invoices.invoice import Buyer, Invoice, NewInvoice, Status, check
 from billing.invoices.line import ItemKind, Line, Priced
 from billing.invoices.writing import write_lines
@@ -19,6 +20,25 @@ from billing.statements import load
 SQL = load(__package__, "queries.sql")
 
 _encode: Final = msgspec.json.Encoder().encode
+
+_COLUMNS: Final = [
+    *("invoice_id", "kind", "entity", "account_id", "currency", "replaces", "language"),
+    *("reference", "note", "period_from", "period_until", "tax_point", "payment_days"),
+    *("tax_rounding", "buyer", "discount_micros", "net_micros", "tax_micros", "total_micros"),
+    *("revision", "created_at", "changed_at"),
+]
+
+
+class Wanted(msgspec.Struct, frozen=True):
+    """A draft that is to be made, with the usage that was settled before a moment; None: by now.
+
+    One that is `optional` is not made if it comes to have no line.
+    """
+
+    new: NewInvoice
+    until: datetime | None = None
+    replaces: int | None = None
+    optional: bool = False
 
 
 class _Made(msgspec.Struct, frozen=True):
@@ -29,8 +49,9 @@ class _Made(msgspec.Struct, frozen=True):
     entity: Entity
     buyer: Buyer
     language: str
-    shares: list[Share]
     priced: Priced
+    usage: Waiting | None = None
+    replaces: int | None = None
 
 
 async def preview(
@@ -40,8 +61,11 @@ async def preview(
 
     Raises as `create` does.
     """
-    waiting = await charges.waiting(conn, new.account, until or now) if new.usage else []
-    return _shown(await _make(conn, new, waiting, now), now)
+    [made] = await _make_many(conn, [Wanted(new, until or now)], now)
+    if isinstance(made, BillingError):
+        raise made
+    assert made is not None, "it is not optional"
+    return _shown(made, now)
 
 
 async def create(
@@ -56,23 +80,53 @@ async def create(
 
     Raises InvalidInput, NotFound, or Conflict.
     """
+    [made] = await create_many(conn, [Wanted(new, until, replaces)], now=now)
+    if isinstance(made, BillingError):
+        raise made
+    assert made is not None, "it is not optional"
+    return made
+
+
+async def create_many(
+    conn: Connection, wanted: Sequence[Wanted], *, now: datetime
+) -> list[int | BillingError | None]:
+    """Make drafts, each of another account, in one transaction.
+
+    Returns the id of each, or why it cannot be made (then nothing of it is written), or None for an
+    optional one without lines.
+    """
     async with conn.transaction():
-        if new.usage:
-            until = await charges.cut_off(conn, until or now)
-        held = await lock(conn, new.account)
-        if not new.kind.settled_before:
-            refuse_closed(held)
-        waiting: list[Share] = []
-        if new.usage:
-            assert until is not None
-            waiting = await charges.waiting(conn, new.account, until)
-        made = await _make(conn, new, waiting, now)
-        invoice_id: int = await conn.fetchval(SQL["insert"], *_row(made, replaces), 1, now)
-        await write_lines(conn, [(invoice_id, line) for line in made.priced.lines])
-        if new.usage:
-            assert until is not None
-            await charges.take(conn, new.account, until, invoice_id, _usage_lines(made.priced))
-        return invoice_id
+        moments = [each.until or now for each in wanted if each.new.usage]
+        if moments:
+            cut = await charges.cut_off(conn, max(moments))
+            wanted = [
+                msgspec.structs.replace(each, until=min(each.until or now, cut)) for each in wanted
+            ]
+        held = await lock_many(conn, [each.new.account for each in wanted])
+        made = await _make_many(conn, wanted, now, held)
+        fine = [each for each in made if isinstance(each, _Made)]
+        ids = [row[0] for row in await conn.fetch(SQL["reserve_ids"], len(fine))]
+        await conn.copy_records_to_table(
+            "invoices",
+            columns=_COLUMNS,
+            records=[
+                (number, *_kept(each), 1, now, now) for number, each in zip(ids, fine, strict=True)
+            ],
+        )
+        await write_lines(
+            conn,
+            [(n, line) for n, each in zip(ids, fine, strict=True) for line in each.priced.lines],
+        )
+        await charges.take(
+            conn,
+            [
+                Taken(each.usage, number, _usage_lines(each.priced))
+                for number, each in zip(ids, fine, strict=True)
+                if each.usage is not None
+            ],
+        )
+        numbers = iter(ids)
+        return [next(numbers) if isinstance(each, _Made) else each for each in made]
 
 
 async def change(
@@ -99,7 +153,14 @@ async def change(
                 f"invoice {invoice_id}: account, kind and entity of a draft stay; make another one"
             )
         kept = [line for line in before.lines if line.kind is ItemKind.USAGE]
-        made = await _make(conn, msgspec.structs.replace(new, usage=False), [], now, kept)
+        account = await composing.account_of(conn, new.account)
+        around = await composing.gather(
+            conn,
+            entity_names=[new.entity],
+            accounts=[new.account],
+            plans={line.plan for line in (*new.lines, *kept) if line.plan is not None},
+        )
+        made = _make(msgspec.structs.replace(new, usage=False), account, around, now, kept=kept)
         await conn.execute(SQL["delete_items"], [invoice_id])
         await conn.execute(SQL["change"], invoice_id, *_changed(made), now)
         await write_lines(conn, [(invoice_id, line) for line in made.priced.lines])
@@ -128,34 +189,70 @@ async def _hold_draft(conn: Connection, invoice_id: int, now: datetime) -> Invoi
     return before
 
 
-async def _make(
+async def _make_many(
     conn: Connection,
-    new: NewInvoice,
-    waiting: list[Share],
+    wanted: Sequence[Wanted],
     now: datetime,
-    kept: list[Line] | None = None,
+    held: Mapping[str, LockedAccount] | None = None,
+) -> list[_Made | BillingError | None]:
+    """Make documents, each of another account; where one cannot be made, say why.
+
+    `held` are the accounts that are held to write them, None: nothing is written.
+    """
+    known = await composing.accounts_of(conn, [each.new.account for each in wanted])
+    usage = await charges.waiting(
+        conn, {each.new.account: each.until or now for each in wanted if each.new.usage}
+    )
+    found = {n: each for n, each in usage.items() if isinstance(each, Waiting)}
+    around = await composing.gather(
+        conn,
+        entity_names={each.new.entity for each in wanted},
+        accounts=list(known),
+        plans={line.plan for each in wanted for line in each.new.lines if line.plan is not None}
+        | {share.plan for each in found.values() for share in each.shares},
+    )
+    made: list[_Made | BillingError | None] = []
+    for each in wanted:
+        name = each.new.account
+        try:
+            if name not in known:
+                raise NotFound(f"account {name} does not exist")
+            if held is not None and not each.new.kind.settled_before:
+                refuse_closed(held[name])
+            if isinstance(fault := usage.get(name), Conflict):
+                raise fault
+            document = _make(each.new, known[name], around, now, found.get(name))
+            if each.optional and not document.priced.lines:
+                made.append(None)
+            else:
+                made.append(msgspec.structs.replace(document, replaces=each.replaces))
+        except BillingError as error:
+            made.append(error)
+    return made
+
+
+def _make(
+    new: NewInvoice,
+    account: composing.Account,
+    around: composing.Surroundings,
+    now: datetime,
+    usage: Waiting | None = None,
+    kept: Sequence[Line] = (),
 ) -> _Made:
-    account = await composing.account_of(conn, new.account)
+    """A document of what is asked for, of the usage that it takes, and of the lines it keeps."""
     check(new, account.mode)
     if new.language not in (None, *LANGUAGES):
         raise InvalidInput(f"language {new.language!r}: allowed are {', '.join(LANGUAGES)}")
-    shares = charges.by_plan(waiting)
-    plans = {line.plan for line in (*new.lines, *(kept or ())) if line.plan is not None}
-    around = await composing.gather(
-        conn,
-        entity_names=[new.entity],
-        accounts=[new.account],
-        plans=plans | {share.plan for share in shares},
-    )
     entity = around.entities[new.entity]
     buyer = new.buyer or around.buyers[new.account]
     language = new.language or buyer.language
     if language not in LANGUAGES:
         language = entity.language
+    shares = [] if usage is None else usage.shares
     lines = composing.lines_of(new.lines, shares, entity=entity, kind=new.kind, language=language)
     lines += [
         msgspec.structs.replace(line, line=number)
-        for number, line in enumerate(kept or (), len(lines) + 1)
+        for number, line in enumerate(kept, len(lines) + 1)
     ]
     priced = composing.compose(
         lines,
@@ -166,7 +263,7 @@ async def _make(
         around=around,
         day=new.tax_point or composing.local_day(entity, now),
     )
-    return _Made(new, account, entity, buyer, language, shares, priced)
+    return _Made(new, account, entity, buyer, language, priced, usage)
 
 
 def _usage_lines(priced: Priced) -> dict[str, int]:
@@ -174,17 +271,17 @@ def _usage_lines(priced: Priced) -> dict[str, int]:
     return {line.usage.plan: line.line for line in priced.lines if line.usage is not None}
 
 
-def _row(made: _Made, replaces: int | None) -> tuple[Any, ...]:
+def _kept(made: _Made) -> tuple[Any, ...]:
+    """What is kept of a draft, in the order of `_COLUMNS`, between its id and its revision."""
     new = made.new
-    language, reference, note, since, until, day, days, rounding, buyer, *totals = _changed(made)
     return (
-        *(new.kind, new.entity, new.account, made.account.currency, language, reference, note),
-        *(since, until, day, days, rounding, replaces, buyer, *totals),
+        *(new.kind, new.entity, new.account, made.account.currency, made.replaces),
+        *_changed(made),
     )
 
 
 def _changed(made: _Made) -> tuple[Any, ...]:
-    """What a draft may change, in the order of the statement."""
+    """What a draft may change, in the order of the statement and of `_COLUMNS`."""
     new, taxed = made.new, made.priced.taxed
     return (
         made.language,

@@ -98,7 +98,7 @@ async def reissue(conn: Connection, invoice_id: int, *, actor: str, now: datetim
         values = {name: getattr(invoice, name) for name in kept}
         again = NewInvoice(**values, entity=invoice.seller.entity, lines=lines, usage=usage)
         # No further usage than what it had, and what came to be free meanwhile.
-        until = await conn.fetchval(SQL["range_end"], invoice.account)
+        until = await charges.cut_until(conn, invoice.account)
         return await drafts.create(conn, again, until=until, replaces=invoice_id, now=now)
 
 

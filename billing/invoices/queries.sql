@@ -12,51 +12,60 @@ SELECT EXISTS (SELECT FROM settlement_positions WHERE settled_at < $1)
 -- From now on nothing is settled before $1.
 UPDATE settlement_positions SET settled_at = $1 WHERE settled_at < $1
 
--- name: range_end
--- Up to when the charges of account $1 are cut.
-SELECT max(until) FROM charge_ranges WHERE account_id = $1
+-- name: range_ends
+-- Up to when the charges of the accounts $1 are cut; of those that none was cut of, nothing.
+SELECT account_id, max(until) FROM charge_ranges WHERE account_id = ANY($1::text[])
+GROUP BY account_id
 
 -- name: settled_by_plan
--- What account $1 was charged from $2 up to $3 (excluded), by plan. The sessions come first because
--- they are indexed by account; one that closed long before cannot have been charged since.
-SELECT session.plan, sum(usage.charged_micros)::bigint AS charged_micros,
+-- What the accounts $1 were charged from $2 up to $3 (excluded; by position), by plan. The sessions
+-- come first because they are indexed by account; one that closed long before cannot have been
+-- charged since.
+SELECT session.account_id, session.plan, sum(usage.charged_micros)::bigint AS charged_micros,
     count(DISTINCT session.session_uid) AS sessions, sum(usage.seconds)::bigint AS seconds,
     sum(usage.octets_in)::numeric(24) AS octets_in, sum(usage.octets_out)::numeric(24) AS octets_out,
     min(usage.event_at) AS first_on, max(usage.event_at) AS last_on
-FROM accounting_sessions AS session JOIN usage_records AS usage USING (session_uid)
-WHERE session.account_id = $1 AND usage.settled_at >= $2 AND usage.settled_at < $3
-    AND (session.closed_at IS NULL OR session.closed_at > $2 - interval '60 days')
-GROUP BY session.plan
-ORDER BY session.plan
+FROM unnest($1::text[], $2::timestamptz[], $3::timestamptz[]) AS wanted (account_id, since, until)
+JOIN accounting_sessions AS session USING (account_id), LATERAL (
+    SELECT * FROM usage_records AS usage
+    WHERE usage.session_uid = session.session_uid
+        AND usage.settled_at >= wanted.since AND usage.settled_at < wanted.until
+) AS usage
+WHERE session.closed_at IS NULL OR session.closed_at > wanted.since - interval '60 days'
+GROUP BY session.account_id, session.plan
+ORDER BY session.account_id, session.plan
 
 -- name: posted_usage
--- What settlement posted for account $1 from $2 up to $3 (excluded).
-SELECT coalesce(sum(amount_micros), 0)::bigint
-FROM ledger_postings JOIN billing_transactions AS entry USING (transaction_id)
-WHERE ledger_postings.account_id = $1 AND ledger_postings.posted_at >= $2
-    AND ledger_postings.posted_at < $3 AND kind = 'usage'
+-- What settlement posted for the accounts $1 from $2 up to $3 (excluded; by position).
+SELECT wanted.account_id, sum(amount_micros)::bigint
+FROM unnest($1::text[], $2::timestamptz[], $3::timestamptz[]) AS wanted (account_id, since, until),
+    LATERAL (
+        SELECT amount_micros, transaction_id FROM ledger_postings AS posting
+        WHERE posting.account_id = wanted.account_id
+            AND posted_at >= wanted.since AND posted_at < wanted.until
+    ) AS posting
+JOIN billing_transactions AS entry USING (transaction_id)
+WHERE kind = 'usage'
+GROUP BY wanted.account_id
 
 -- name: waiting_shares
--- The shares of account $1 that are on no line.
-SELECT until, plan, charged_micros, sessions, seconds, octets_in, octets_out, first_on, last_on
-FROM charge_shares WHERE account_id = $1 AND invoice_id IS NULL
-ORDER BY until, plan
+-- The shares of the accounts $1 that are on no line.
+SELECT account_id, until, plan, charged_micros, sessions, seconds, octets_in, octets_out, first_on,
+    last_on
+FROM charge_shares WHERE account_id = ANY($1::text[]) AND invoice_id IS NULL
+ORDER BY account_id, until, plan
 
--- name: add_range
--- Cut the charges of account $1 from $2 up to $3: $4 micros.
-INSERT INTO charge_ranges (account_id, since, until, charged_micros) VALUES ($1, $2, $3, $4)
-
--- name: add_share
--- The charges of account $1 in the range up to $2 under plan $3.
-INSERT INTO charge_shares (account_id, until, plan, charged_micros, sessions, seconds, octets_in,
-    octets_out, first_on, last_on)
-VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10)
+-- name: add_ranges
+-- Cut the charges of the accounts $1 from $2 up to $3: $4 micros (by position).
+INSERT INTO charge_ranges (account_id, since, until, charged_micros)
+SELECT * FROM unnest($1::text[], $2::timestamptz[], $3::timestamptz[], $4::bigint[])
 
 -- name: take_shares
--- Put what waits of account $1 on invoice $2: the plans $3 on the lines $4.
-UPDATE charge_shares AS share SET invoice_id = $2, line = taken.line
-FROM unnest($3::text[], $4::smallint[]) AS taken (plan, line)
-WHERE share.account_id = $1 AND share.invoice_id IS NULL AND share.plan = taken.plan
+-- Put what waits of the accounts $1 on the invoices $2: the plans $3 on the lines $4 (by position).
+UPDATE charge_shares AS share SET invoice_id = taken.invoice_id, line = taken.line
+FROM unnest($1::text[], $2::bigint[], $3::text[], $4::smallint[])
+    AS taken (account_id, invoice_id, plan, line)
+WHERE share.account_id = taken.account_id AND share.invoice_id IS NULL AND share.plan = taken.plan
 
 -- name: release_shares
 -- Let the charges of the invoices $1 wait again.
@@ -70,18 +79,14 @@ WHERE share.invoice_id = $1 AND share.plan = moved.plan
 
 -- Drafts ----------------------------------------------------------------------------------------
 
--- name: account
--- What account $1 pays in, and how.
-SELECT currency, payment_mode, payment_days FROM customer_billing_accounts WHERE account_id = $1
+-- name: accounts
+-- What the accounts $1 pay in, and how.
+SELECT account_id, currency, payment_mode, payment_days FROM customer_billing_accounts
+WHERE account_id = ANY($1::text[])
 
--- name: insert
--- A draft at $20; returns its id.
-INSERT INTO invoices (kind, entity, account_id, currency, language, reference, note, period_from,
-    period_until, tax_point, payment_days, tax_rounding, replaces, buyer, discount_micros,
-    net_micros, tax_micros, total_micros, revision, created_at, changed_at)
-VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19, $20,
-    $20)
-RETURNING invoice_id
+-- name: reserve_ids
+-- Take the ids of $1 invoices that are to be copied in.
+SELECT nextval(pg_get_serial_sequence('invoices', 'invoice_id')) FROM generate_series(1, $1::bigint)
 
 -- name: change
 -- Make draft $1 what it is to be, at $15.

@@ -12,6 +12,7 @@ away from zero), and the tax is the rest: so the gross stays what the customer w
 from collections import defaultdict
 from collections.abc import Sequence
 from fractions import Fraction
+from functools import lru_cache
 
 import msgspec
 
@@ -84,14 +85,22 @@ def tax_document(lines: Sequence[TaxableLine], rule: RoundingRule, unit: int) ->
 
 def _exact_taxes(line: TaxableLine, unit: int) -> list[Fraction]:
     """The taxes of a line in minor units, not rounded."""
-    # What each tax is of the net: a compound one is also on those before it.
-    parts: list[Fraction] = []
-    for rate in line.rates:
-        base = 1 + sum(parts) if rate.compound else 1
-        parts.append(Fraction(rate.ppm, ALL) * base)
     amount = line.amount_micros // unit
-    net = Fraction(amount) / (1 + sum(parts)) if line.inclusive else Fraction(amount)
-    return [net * part for part in parts]
+    rates = tuple((rate.ppm, rate.compound) for rate in line.rates)
+    return [amount * part for part in _parts(rates, line.inclusive)]
+
+
+@lru_cache(maxsize=1024)  # of the few sets of rates that there are
+def _parts(rates: tuple[tuple[int, bool], ...], inclusive: bool) -> tuple[Fraction, ...]:
+    """What each tax is of an amount that includes them or not: a compound one is also on those
+    before it.
+    """
+    parts: list[Fraction] = []
+    for ppm, compound in rates:
+        base = 1 + sum(parts) if compound else 1
+        parts.append(Fraction(ppm, ALL) * base)
+    whole = 1 + sum(parts) if inclusive else 1
+    return tuple(part / whole for part in parts)
 
 
 def _round(tax: Fraction, *, inclusive: bool) -> int:
