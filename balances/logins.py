@@ -42,12 +42,18 @@ class Logins:
 
     async def open_sessions(self, account: str, most: int) -> list[tuple[str, StoredSession]]:
         prefix = self._connection.prefix
-        _, members = await self._connection.command(
-            "SSCAN", f"{prefix}:as:{account}", 0, "COUNT", most
-        )
-        if not members:
+        keys: list[str] = []
+        cursor = 0
+        while len(keys) < most:
+            following, members = await self._connection.command(
+                "SSCAN", f"{prefix}:as:{account}", cursor, "COUNT", most
+            )
+            keys += [member.decode() for member in members]
+            cursor = int(following)
+            if cursor == 0:
+                break
+        if not keys:
             return []
-        keys = [member.decode() for member in members]
         values = await self._connection.command("MGET", *(f"{prefix}:s:{key}" for key in keys))
         sessions = [None if value is None else layout.session_or_none(value) for value in values]
         return [

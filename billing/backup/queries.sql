@@ -64,8 +64,11 @@ ORDER BY name
 -- name: keys
 -- The ids of the keys that something is sealed with (billing.sealing: octets 2 to 9 name the key).
 SELECT DISTINCT encode(substring(sealed FROM 2 FOR 8), 'hex') AS key
-FROM (SELECT secret_sealed FROM nas_clients UNION ALL SELECT password_sealed FROM subscribers)
-    AS secrets (sealed)
+FROM (
+    SELECT secret_sealed FROM nas_clients
+    UNION ALL SELECT password_sealed FROM subscribers
+    UNION ALL SELECT token_sealed FROM payment_methods
+) AS secrets (sealed)
 WHERE sealed IS NOT NULL
 ORDER BY key
 

@@ -29,6 +29,7 @@ from ratewire.cli.running import (
     settings_of,
     warn,
 )
+from ratewire.journal.slots import standing
 from ratewire.wiring import PARTITION, System, now_ms
 
 
@@ -96,7 +97,14 @@ def backup(
             partition=PARTITION,
         )
 
+    settings = settings_of(config)
     made = run(config, work)
+    waiting = standing(settings.journal_path())
+    if waiting is not None:
+        warn(
+            f"the local journal is not in it, though NASes were answered from it: {waiting};"
+            " make another backup once it is replayed"
+        )
     done = BackedUp(
         directory=str(directory),
         backup=made.backup,
@@ -107,7 +115,7 @@ def backup(
         tables=len(made.tables),
         rows=sum(table.rows for table in made.tables),
         octets=sum(table.octets for table in made.tables),
-        key_file=str(settings_of(config).secret_key_path()),
+        key_file=str(settings.secret_key_path()),
     )
     if as_json:
         print_json(done)

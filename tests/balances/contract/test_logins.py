@@ -290,6 +290,14 @@ class TestWrongPasswords:
         assert await world.logins.is_held("n|other") == (False, False)
 
 
+async def test_all_open_sessions_of_an_account_are_found(world: World) -> None:
+    await world.fund(100)
+    sessions = {f"n|{number}" for number in range(600)}
+    steps = [await world.step(session, ALICE) for session in sessions]
+    assert set(await world.statuses(*steps)) == {Status.COMMITTED}
+    assert {key for key, _ in await world.logins.open_sessions(ALICE, 600)} == sessions
+
+
 async def test_open_sessions_of_an_account(world: World) -> None:
     await world.fund(1000)
     await world.fund(1000, "other")

@@ -12,7 +12,7 @@ from billing.backup import manifest as manifests
 from billing.backup import taking
 from billing.backup.manifest import BackupError, Manifest
 from billing.backup.rows import read_rows
-from billing.backup.taking import back_up
+from billing.backup.taking import SQL, back_up
 from billing.database import Connection, Pool
 from billing.settlement.consumer import Settler
 from migrations import runner
@@ -137,6 +137,16 @@ async def test_boot_marks_and_key_ids_are_taken_along(
     made = await take(pool, books, tmp_path / "b")
     assert made.boots == {"pop1/10.0.0.1": 1_800_000_000}
     assert made.keys == [b"k1......".hex(), b"k2......".hex()]
+
+
+async def test_keys_are_looked_for_in_all_that_is_sealed(conn: Connection) -> None:
+    rows = await conn.fetch(
+        "SELECT column_name, table_name FROM information_schema.columns"
+        " WHERE table_schema = current_schema() AND column_name LIKE '%sealed'"
+    )
+    assert len(rows) >= 3
+    for row in rows:
+        assert f"SELECT {row['column_name']} FROM {row['table_name']}" in SQL["keys"]
 
 
 async def test_books_that_cannot_be_settled_make_no_backup(

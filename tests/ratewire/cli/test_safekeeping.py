@@ -9,6 +9,8 @@ from pathlib import Path
 
 import pytest
 
+from ratewire.journal.frames import Entry
+from ratewire.journal.segments import Segments
 from tests.ratewire.cli.command_line import CommandLine
 from tests.ratewire.cli.conftest import Configured, Running
 from tests.ratewire.cli.tampering import add_to_balance
@@ -49,6 +51,17 @@ def test_it_comes_back_elsewhere(backup: Path, elsewhere: CommandLine) -> None:
     assert [each["name"] for each in elsewhere.json("nas", "list")] == ["pop1"]
     elsewhere.done("topup", "acme", "1.00")
     assert elsewhere.json("reconcile")["exact"]
+
+
+def test_what_only_the_local_journal_holds_is_told(stocked: Configured) -> None:
+    directory = stocked.settings.journal_path() / "0"
+    directory.mkdir(parents=True)
+    waiting = Segments(directory, max_octets=1_000_000, now_ms=lambda: 1_700_000_000_000)
+    waiting.append([Entry(1_700_000_000_000, "192.0.2.1", 1, "pop1", False, 1, b"a record")])
+    ended = stocked.ratewire("backup", str(stocked.config.with_name("backup")))
+    assert ended.status == 0
+    assert "the local journal is not in it, though NASes were answered from it" in ended.err
+    assert "since 2023-11-14 22:13:20 UTC" in ended.err
 
 
 def test_what_is_there_is_dropped_only_if_that_is_wanted(stocked: Configured, backup: Path) -> None:
