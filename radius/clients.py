@@ -12,8 +12,11 @@ import msgspec
 from radius.attributes import VENDOR_SPECIFIC
 from radius.encoding import vendor_values
 from radius.packet import Packet
+from radius.records import AcctStatus
 
 Network = IPv4Network | IPv6Network
+
+_OF_NAS = frozenset({AcctStatus.ACCOUNTING_ON, AcctStatus.ACCOUNTING_OFF})
 
 # ::ffff:0:0/96, in which an IPv6 socket shows its IPv4 peers (RFC 4291 s2.5.5.2).
 _V4_MAPPED = IPv6Network("::ffff:0:0/96")
@@ -96,6 +99,12 @@ class Client(msgspec.Struct, frozen=True, kw_only=True):
             raise ValueError(
                 f"client {self.name}: coa_port {self.coa_port}; allowed are 1 to 65535"
             )
+
+    def passes_over(self, status: int, packet: Packet) -> bool:
+        """Whether a record of this Acct-Status-Type says nothing of any session, by the profile."""
+        if not self.accounting_on and status in _OF_NAS:
+            return True
+        return self.service_marker is not None and self.service_marker.marks(packet)
 
     def __repr__(self) -> str:
         """Without the secret, since reprs end up in logs."""

@@ -18,7 +18,7 @@ from radius.clients import Client, ClientTable
 from radius.decode import IgnoredStatus, decode
 from radius.duplicates import Duplicate, Key, ReplyCache
 from radius.packet import Code, Fault
-from radius.records import AccountingRecord, AcctStatus
+from radius.records import AccountingRecord
 
 Address = tuple[str, int, *tuple[object, ...]]
 """Host and port, and whatever else the caller needs to send a reply there."""
@@ -207,7 +207,7 @@ class Engine(PortEngine[Request]):
         if isinstance(record, Fault):
             return record
         proxy_states = parsed.values(PROXY_STATE)
-        if isinstance(record, IgnoredStatus) or _is_no_sessions(record, parsed, client):
+        if isinstance(record, IgnoredStatus) or client.passes_over(record.status, parsed):
             self.drops["ignored_status"] += 1
             return packet.accounting_response(octets[1], authenticator, proxy_states, secret)
         self._cache.begin(key, authenticator)
@@ -228,14 +228,6 @@ def _answer_status(octets: bytes, secret: bytes, code: Code) -> bytes | Fault:
     return packet.status_response(code, octets[1], authenticator, secret)
 
 
-def _is_no_sessions(record: AccountingRecord, parsed: packet.Packet, client: Client) -> bool:
-    """Whether a record, by its NAS's profile, says nothing of any session."""
-    if not client.accounting_on and record.status in _OF_NAS:
-        return True
-    return client.service_marker is not None and client.service_marker.marks(parsed)
-
-
-_OF_NAS = (AcctStatus.ACCOUNTING_ON, AcctStatus.ACCOUNTING_OFF)
 UNKNOWN_CLIENT = Fault("unknown_client", "source address belongs to no configured client")
 _UNSUPPORTED_CODE = Fault("unsupported_code", "packet code that this port does not take")
 _BAD_AUTHENTICATOR = Fault("bad_authenticator", "Request Authenticator wrong; other secret?")

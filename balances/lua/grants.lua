@@ -12,10 +12,16 @@
 
 local POINTER_SLACK_MS = 3600 * 1000
 
+-- After so long what is not understood is looked at again: somebody else may know it.
+local NOT_UNDERSTOOD_MS = 60 * 1000
+
+-- A grant as a table and its value; nil for the table if it is not understood, for both if there is
+-- none.
 local function grant_of(p, uid)
   local value = redis.call('GET', p .. ':g:' .. uid)
-  if not value then return nil end
-  local g = cmsgpack.unpack(value)
+  if not value then return nil, nil end
+  local ok, g = pcall(cmsgpack.unpack, value)
+  if not ok or type(g) ~= 'table' then return nil, value end
   return { account = g[1], held = g[2], expires = g[3], user = g[4], pointers = g[5] }, value
 end
 
@@ -56,15 +62,15 @@ local function take_grant_over(j, p, uid, g, value, member)
   set_user_index(j, p, g.user, uid, member)
 end
 
--- Give back what grants hold (uids in hex); those that are gone are passed over. Returns how many
--- there were. The accounts are written one after the other: a uid may come with others of its own.
+-- Give back what grants hold (uids in hex); those that are gone are passed over, and those that are
+-- not understood, or whose account is not. Returns how many were given back. The accounts are written one after the other: a uid may come with others of its own.
 local function release_grants(j, p, uids)
   local released, totals = 0, {}
   for _, uid in ipairs(uids) do
     local g, value = grant_of(p, uid)
-    if g then
-      local key = p .. ':a:' .. g.account
-      local before = redis.call('GET', key)
+    local key = g and p .. ':a:' .. g.account
+    local before = g and account_or_false(redis.call('GET', key))
+    if before then
       local a = account_of(before)
       a.reserved = a.reserved - g.held
       count(totals, a.currency, 'reserved', -g.held)
@@ -72,7 +78,7 @@ local function release_grants(j, p, uids)
       drop_grant(j, p, uid, g, value)
       clear_user_index(j, p, g.user, uid)
       released = released + 1
-    else
+    elseif not value then
       j:zrem(p .. ':grants', uid)
     end
   end
@@ -205,7 +211,15 @@ local function grants_expire(keys, args)
   local uids = redis.call('ZRANGEBYSCORE', p .. ':grants', '-inf', now, 'LIMIT', 0, args[2])
   local released = 0
   if #uids > 0 then
-    released = atomically(function(j) return release_grants(j, p, uids) end)
+    released = atomically(function(j)
+      local given_back = release_grants(j, p, uids)
+      for _, uid in ipairs(uids) do
+        if redis.call('EXISTS', p .. ':g:' .. uid) == 1 then
+          j:zadd(p .. ':grants', now + NOT_UNDERSTOOD_MS, uid)
+        end
+      end
+      return given_back
+    end)
   end
   local nearest = redis.call('ZRANGE', p .. ':grants', 0, 0, 'WITHSCORES')
   return { released, tonumber(nearest[2] or -1) }

@@ -91,7 +91,7 @@ class FreeRadius:
         record = decode(parsed, client, host, 0, now_ms())
         if isinstance(record, Fault):
             raise RestError(record.detail)
-        if isinstance(record, IgnoredStatus):
+        if isinstance(record, IgnoredStatus) or client.passes_over(record.status, parsed):
             return web.Response(status=204)
         booked = await self._intake.book([record])
         if not booked.done:

@@ -5,7 +5,7 @@ from collections.abc import Awaitable, Callable
 import pytest
 
 from balances.errors import StoreError, StoreFull, StoreRefused
-from balances.messages import Status
+from balances.messages import LoginStatus, Status
 from tests.balances.keyspace import keyspace
 from tests.balances.scenarios import SCENARIOS, UID, commit, prepared, siblings
 from tests.balances.world import LEASE_MS, QUIET_S, SESSION, SIBLING, World, uid_of
@@ -195,3 +195,21 @@ async def test_a_value_that_is_not_understood_holds_up_no_queue(server_world: Wo
     world.pass_ms(QUIET_S * 1000)
     assert await world.due_sessions() == ["n|2", "n|3"]
     assert (await world.find("n|9", "odd")).subscriber is None
+
+
+async def test_a_value_that_is_not_understood_keeps_no_grant_from_expiring(
+    server_world: World,
+) -> None:
+    world = server_world
+    command, prefix = world.server.command, world.server.prefix
+    for account in ("ann", "ben", "cyd"):
+        await world.fund(100, account)
+        outcome = await world.ask(f"n|{account}", account, username=account, want=50)
+        assert outcome.status is LoginStatus.GRANTED
+    await command("SET", f"{prefix}:a:ann", "odd")
+    await command("SET", f"{prefix}:g:{uid_of('n|ben', 9).hex()}", "odd")
+    world.pass_ms(86_400_000)
+    await world.logins.expire_grants(10)
+    assert (await world.account("cyd")).reserved == 0
+    assert (await world.account("ben")).reserved == 50, "who holds it is not known"
+    assert await world.logins.expire_grants(10) == (0, world.now_ms + 60_000), "looked at later"

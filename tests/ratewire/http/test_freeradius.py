@@ -34,6 +34,10 @@ async def client(system: System, office: Office) -> AsyncIterator[Client]:
     await office.subscribe(5 * MB)
     async with (await system.pool()).acquire() as conn:
         await nas.add(conn, system.keyring, "pop1", source=NAS, secret=b"s", now=now())
+        await nas.add(
+            conn, system.keyring, "mx", source="192.0.2.8", secret=b"s", vendor="juniper-mx",
+            now=now(),
+        )  # fmt: skip
         await subscribers.change_login(
             conn, system.keyring, "bob", password=b"open sesame", now=now()
         )
@@ -95,6 +99,24 @@ async def test_post_auth_reserves_and_accounting_charges(client: Client, system:
     assert await asked(client, system, "accounting", **start) == (204, {})
     [(_, session)] = await system.logins.open_sessions("acme", 10)
     assert session.uid == bytes.fromhex(mark[2:])[4:]
+
+
+async def test_records_of_services_inside_a_session_are_not_charged(
+    client: Client, system: System
+) -> None:
+    """As over RADIUS: the session counts the same octets."""
+    said = {
+        "NAS_IP_Address": "192.0.2.8",
+        "Acct_Status_Type": "Interim-Update",
+        "Acct_Session_Time": 60,
+        "Acct_Output_Octets": MB,
+    }
+    of_service = {**said, "Acct_Session_Id": "s1:1", "ERX_Service_Session": "gold"}
+    assert await asked(client, system, "accounting", **of_service) == (204, {})
+    assert await system.logins.open_sessions("acme", 10) == []
+    assert await asked(client, system, "accounting", **said, Acct_Session_Id="s1") == (204, {})
+    [(key, _)] = await system.logins.open_sessions("acme", 10)
+    assert key.endswith("|s1")
 
 
 @pytest.mark.parametrize(
