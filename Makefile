@@ -6,7 +6,7 @@ RUN := $(BIN)/ratewire
 
 .DEFAULT_GOAL := help
 .PHONY: help install run test sim properties fuzz check bench bench-freeradius bench-scale \
-	bench-overspend soak faults lock clean
+	bench-overspend bench-billing soak faults lock clean
 
 help:  ## Show these targets
 	@awk -F':.*## ' '/^[a-z-]+:.*## /{printf "  make %-17s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -48,6 +48,10 @@ bench-scale: .venv/.test  ## The main job at 1,000 to 1,000,000 open sessions (h
 
 bench-overspend: .venv/.test  ## Overspent and stranded credit of simulated fleets, as a table
 	@$(BIN)/python -m bench.overspend $(ARGS)
+
+bench-billing: .venv/.test  ## Bill 10,000 accounts under kills and cancellations; then time 100,000
+	@$(BIN)/python -m bench.billing_kills
+	@$(BIN)/python -m bench.billing_run $(ARGS)
 
 soak: .venv/.test  ## 20 minutes at half load: memory, tables and latency must stay flat
 	@$(BIN)/python -m bench.soak $(ARGS)

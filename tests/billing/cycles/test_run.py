@@ -19,6 +19,7 @@ from billing.cycles import parking, run, schedule
 from billing.cycles.run import run_account
 from billing.database import Connection, Pool, connect
 from billing.errors import NotFound
+from billing.invoices import numbers
 from billing.services import register as services
 from tests.billing.cycles.conftest import BEGIN, Subscribe
 
@@ -279,6 +280,8 @@ async def test_a_run_that_is_killed_is_gone_on_with(
     done = await bill(pool, BEGIN)
     assert (done.run, done.bills, done.ended_at) == (1, 60, BEGIN)
     assert await world.fetchval("SELECT count(*) FROM billed_items") == 120
+    [series] = await numbers.list_(world)
+    assert (series.last_number, series.missing) == (60, 0)
 
 
 async def run_slowly(url: str) -> None:
