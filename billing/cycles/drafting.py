@@ -19,6 +19,9 @@ from billing.cycles.calendar import midnight
 from billing.cycles.giving_back import give_back
 from billing.cycles.loading import Held, Loaded
 from billing.database import Connection
+from billing.delivery import outbox
+from billing.entities import register as entities
+from billing.entities.entity import MAIN, Entity, PrepaidDocuments
 from billing.errors import BillingError
 from billing.invoices import drafts
 from billing.invoices.drafts import Wanted
@@ -95,9 +98,10 @@ async def _asked_for(
     conn: Connection, bills: Sequence[tuple[Loaded, Bill, Sequence[Item]]], now: datetime
 ) -> list[Made | Refused]:
     """Make a draft of the items of each bill that are to stand on one, and of usage."""
+    [seller] = (await entities.get_many(conn, [MAIN])).values()
     wanted = [
         Wanted(
-            _document(loaded.held, bill, items),
+            _document(loaded.held, bill, items, seller),
             midnight(bill.bill_on, loaded.held.zone),
             optional=True,
         )
@@ -133,11 +137,14 @@ async def _given_back(
         return Refused(loaded.held, error)
 
 
-def _document(held: Held, bill: Bill, items: Sequence[Item]) -> NewInvoice:
+def _document(held: Held, bill: Bill, items: Sequence[Item], seller: Entity) -> NewInvoice:
     prepaid = held.payment_mode is PaymentMode.PREPAID
+    # Where tax falls due with the top-up, what is used is only told.
+    taxed_before = seller.prepaid_documents is PrepaidDocuments.TOPUP
+    charged = Kind.STATEMENT if taxed_before else Kind.CONSUMPTION
     return NewInvoice(
         account=held.account,
-        kind=Kind.CONSUMPTION if prepaid else Kind.INVOICE,
+        kind=charged if prepaid else Kind.INVOICE,
         lines=tuple(_line(item, charged=prepaid) for item in items),
         usage=bool(bill.closed),
         period_from=min(period.start for period in bill.closed) if bill.closed else None,
@@ -181,6 +188,7 @@ async def finalize_reviewed(
     async with conn.transaction():
         outcome = await finalize_many(conn, invoices, actor=actor, now=now)
         done = [each.invoice_id for each in outcome.finalized]
+        await outbox.send_invoices(conn, done, now=now)
         await conn.execute(SQL["drop_reviews"], done)
         await conn.execute(
             SQL["note_refusals"],

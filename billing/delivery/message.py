@@ -26,6 +26,7 @@ class Values(msgspec.Struct, frozen=True, kw_only=True):
     number: str = ""
     total: str = ""
     left: str = ""
+    others: str = ""
     due: str = ""
     link: str = ""
 

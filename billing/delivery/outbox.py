@@ -1,5 +1,6 @@
 """Queueing messages, each in the transaction that causes it, and what became of them."""
 
+from collections.abc import Iterable, Sequence
 from datetime import datetime
 
 import msgspec
@@ -14,9 +15,9 @@ from billing.entities.entity import MAIN
 from billing.errors import Conflict
 from billing.invoices import reading as invoices
 from billing.invoices.buyers import buyers_of
-from billing.invoices.invoice import Kind, Status
+from billing.invoices.invoice import Invoice, Kind, Status
 from billing.statements import load
-from billing.upkeep.jobs import Job, enqueue
+from billing.upkeep.jobs import Job, enqueue, enqueue_many
 
 SQL = load(__package__, "queries.sql")
 
@@ -38,6 +39,18 @@ class Message(msgspec.Struct, frozen=True):
     sent_at: datetime | None
 
 
+class _New(msgspec.Struct, frozen=True):
+    """A message that is to be queued, with the document that goes with it."""
+
+    account: str
+    kind: MessageKind
+    entity: str
+    language: str
+    recipient: str
+    values: Values
+    document: tuple[DocumentKind, int] | None = None
+
+
 async def send_invoice(
     conn: Connection,
     invoice_id: int,
@@ -53,31 +66,44 @@ async def send_invoice(
     invoice = await invoices.get(conn, invoice_id, now)
     if invoice.status in (Status.DRAFT, Status.VOID):
         raise Conflict(f"invoice {invoice.number or invoice_id} is {invoice.status}: not sent")
-    say = wording(invoice.language)
-    asks = invoice.kind in (Kind.INVOICE, Kind.PROFORMA) and invoice.left_micros > 0
-    values = Values(
-        seller=invoice.seller.name,
-        name=invoice.buyer.name,
-        title=say(invoice.kind),
-        number=invoice.number or "",
-        total=say.money(invoice.total_micros, invoice.currency),
-        left=say.money(invoice.left_micros, invoice.currency),
-        due=say.day(invoice.due_on) if asks and invoice.due_on else "",
-        link=link,
-    )
     # Where the customer reads mail today, whatever the document says.
     today = (await buyers_of(conn, [invoice.account]))[invoice.account]
-    return await _queue(
-        conn,
-        invoice.account,
-        kind,
-        invoice.seller.entity,
-        invoice.language,
-        today.email or invoice.buyer.email,
-        values,
-        (DocumentKind.INVOICE, invoice_id),
-        now,
+    new = _of_invoice(invoice, kind, today.email or invoice.buyer.email, link)
+    return (await _queue(conn, [new], now))[0]
+
+
+async def send_invoices(conn: Connection, invoice_ids: Iterable[int], *, now: datetime) -> int:
+    """Queue invoices that were finalized, in the transaction that did so; return how many.
+
+    Those of customers without an address, or of an entity that does not mail them, are left out.
+    """
+    known = await invoices.get_many(conn, invoice_ids, now)
+    mailing = [each for each in known.values() if each.seller.mail_invoices]
+    today = await buyers_of(conn, {each.account for each in mailing})
+    new = [
+        _of_invoice(each, MessageKind.INVOICE, address)
+        for each in mailing
+        if (address := today[each.account].email or each.buyer.email)
+    ]
+    return len(await _queue(conn, new, now))
+
+
+async def remind(
+    conn: Connection, account: str, invoice_id: int, others: int, micros: int, *, now: datetime
+) -> int:
+    """Queue a reminder of an overdue invoice and of so many later ones, of `micros` in all.
+
+    Returns the message's id. Raises as `send_invoice`.
+    """
+    invoice = await invoices.get(conn, invoice_id, now)
+    today = (await buyers_of(conn, [account]))[account]
+    new = _of_invoice(invoice, MessageKind.REMINDER, today.email or invoice.buyer.email)
+    values = msgspec.structs.replace(
+        new.values,
+        left=wording(invoice.language).money(micros, invoice.currency),
+        others=str(others) if others else "",
     )
+    return (await _queue(conn, [msgspec.structs.replace(new, values=values)], now))[0]
 
 
 async def send_receipt(conn: Connection, payment_id: int, *, link: str = "", now: datetime) -> int:
@@ -91,8 +117,7 @@ async def send_receipt(conn: Connection, payment_id: int, *, link: str = "", now
         total=say.money(receipt.amount_micros, receipt.currency),
         link=link,
     )
-    return await _queue(
-        conn,
+    new = _New(
         receipt.account,
         MessageKind.RECEIPT,
         receipt.seller.entity,
@@ -100,8 +125,8 @@ async def send_receipt(conn: Connection, payment_id: int, *, link: str = "", now
         receipt.buyer.email,
         values,
         (DocumentKind.RECEIPT, payment_id),
-        now,
     )
+    return (await _queue(conn, [new], now))[0]
 
 
 async def tell(
@@ -120,7 +145,8 @@ async def tell(
     language = loading.language_of(buyer, seller)
     left = wording(language).money(micros, currency)
     values = Values(seller=seller.name, name=buyer.name, left=left)
-    return await _queue(conn, account, kind, entity, language, buyer.email, values, None, now)
+    new = _New(account, kind, entity, language, buyer.email, values)
+    return (await _queue(conn, [new], now))[0]
 
 
 async def list_(
@@ -144,32 +170,51 @@ async def send_again(conn: Connection, message_id: int) -> None:
         await enqueue(conn, Job.MAIL, payload=str(message_id).encode())
 
 
-async def _queue(
-    conn: Connection,
-    account: str,
-    kind: MessageKind,
-    entity: str,
-    language: str,
-    recipient: str,
-    values: Values,
-    document: tuple[DocumentKind, int] | None,
-    now: datetime,
-) -> int:
-    if not recipient:
-        raise Conflict(f"account {account} has no e-mail address: enter one with its customer")
-    text = worded(kind, language, values)
-    async with conn.transaction():
-        message_id: int = await conn.fetchval(
-            SQL["insert"],
-            account,
-            kind,
-            entity,
-            language,
-            recipient,
-            text.subject,
-            text.body,
-            *(document or (None, None)),
-            now,
+def _of_invoice(invoice: Invoice, kind: MessageKind, recipient: str, link: str = "") -> _New:
+    say = wording(invoice.language)
+    asks = invoice.kind in (Kind.INVOICE, Kind.PROFORMA) and invoice.left_micros > 0
+    values = Values(
+        seller=invoice.seller.name,
+        name=invoice.buyer.name,
+        title=say(invoice.kind),
+        number=invoice.number or "",
+        total=say.money(invoice.total_micros, invoice.currency),
+        left=say.money(invoice.left_micros, invoice.currency),
+        due=say.day(invoice.due_on) if asks and invoice.due_on else "",
+        link=link,
+    )
+    assert invoice.invoice_id is not None
+    return _New(
+        invoice.account,
+        kind,
+        invoice.seller.entity,
+        invoice.language,
+        recipient,
+        values,
+        (DocumentKind.INVOICE, invoice.invoice_id),
+    )
+
+
+async def _queue(conn: Connection, new: Sequence[_New], now: datetime) -> list[int]:
+    """Queue messages, all or none, and return their ids."""
+    for each in new:
+        if not each.recipient:
+            raise Conflict(
+                f"account {each.account} has no e-mail address: enter one with its customer"
+            )
+    rows: list[tuple[object, ...]] = []
+    for each in new:
+        text = worded(each.kind, each.language, each.values)
+        rows.append(
+            (
+                *(each.account, each.kind, each.entity, each.language, each.recipient),
+                *(text.subject, text.body, *(each.document or (None, None))),
+            )
         )
-        await enqueue(conn, Job.MAIL, payload=str(message_id).encode())
-    return message_id
+    if not rows:
+        return []
+    async with conn.transaction():
+        columns = (list(column) for column in zip(*rows, strict=True))
+        ids: list[int] = [row[0] for row in await conn.fetch(SQL["insert"], *columns, now)]
+        await enqueue_many(conn, Job.MAIL, [str(number).encode() for number in ids])
+    return ids

@@ -1,9 +1,13 @@
 -- name: insert
--- Queue a message of account $1: kind $2, entity $3, language $4, to $5, subject $6, body $7, with
--- document $8 $9 or none, at $10.
+-- Queue messages of the accounts $1: kinds $2, entities $3, languages $4, to $5, subjects $6, bodies
+-- $7, with documents $8 $9 or none (by position, and so are the ids that are returned), at $10.
 INSERT INTO mail_messages (account_id, kind, entity, language, recipient, subject, body,
     document_kind, document_id, created_at)
-VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10)
+SELECT account_id, kind, entity, language, recipient, subject, body, document_kind, document_id, $10
+FROM unnest($1::text[], $2::text[], $3::text[], $4::text[], $5::text[], $6::text[], $7::text[],
+    $8::text[], $9::bigint[]) WITH ORDINALITY AS new (account_id, kind, entity, language, recipient,
+    subject, body, document_kind, document_id, place)
+ORDER BY place
 RETURNING message_id
 
 -- name: claim

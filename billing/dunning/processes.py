@@ -20,7 +20,12 @@ from billing.database import Connection, Pool, refused
 from billing.dunning import campaigns
 from billing.dunning.campaign import Action, Campaign, fee_of
 from billing.dunning.decision import Debt, Decision, Done, Process, decide
-from billing.dunning.effects import cancel_services, charge_fee
+from billing.dunning.effects import (
+    cancel_services,
+    charge_fee,
+    remind,
+    tell_of_suspension,
+)
 from billing.errors import BillingError, Conflict, InvalidInput, NotFound
 from billing.services.provisioning import throttle, unthrottle
 from billing.statements import load
@@ -237,7 +242,7 @@ async def _do(
         skipped = index in decision.skip
         invoice = None
         if not skipped:
-            invoice = await _take(conn, held, campaign, index, debt, now)
+            invoice = await _take(conn, held, campaign, index, debt, today, now)
         await conn.execute(
             SQL["take"], process, decision.since, index, campaign.steps[index].action, today, now,
             skipped, invoice,
@@ -253,6 +258,7 @@ async def _take(
     campaign: Campaign,
     index: int,
     debt: Debt,
+    today: date,
     now: datetime,
 ) -> int | None:
     """Take a step; return the invoice for its fee, if it has one."""
@@ -261,13 +267,16 @@ async def _take(
     if step.action is Action.LATE_FEE:
         fee = fee_of(step, debt.overdue_micros, held.currency)
         return await charge_fee(conn, held.account, "Late fee", fee, actor=ACTOR, now=now)
-    if step.action is Action.THROTTLE:
+    if step.action is Action.REMIND:
+        await remind(conn, held.account, debt, today, now)
+    elif step.action is Action.THROTTLE:
         assert step.plan is not None
         await throttle(conn, held.account, step.plan, now)
     elif step.action is Action.SUSPEND:
         await suspensions.suspend(
             conn, held.account, Cause.DUNNING, reason=told, actor=ACTOR, now=now
         )
+        await tell_of_suspension(conn, held.account, debt, now)
     elif step.action is Action.TERMINATE:
         await cancel_services(conn, held.account, reason=told, actor=ACTOR, now=now)
     return None

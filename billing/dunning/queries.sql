@@ -54,6 +54,17 @@ WHERE account_id = $1 AND status = 'open' AND due_on < $2
         WHERE planned.invoice_id = invoice.invoice_id AND active
     )
 
+-- name: overdue
+-- What account $1 owes on day $2 of what was due before it, as in debt: the invoices, oldest first.
+SELECT invoice_id FROM invoices AS invoice
+WHERE account_id = $1 AND status = 'open' AND due_on < $2
+    AND total_micros - paid_micros - offset_micros - written_off_micros > 0
+    AND NOT EXISTS (
+        SELECT FROM payment_plan_invoices AS planned
+        WHERE planned.invoice_id = invoice.invoice_id AND active
+    )
+ORDER BY due_on, invoice_id
+
 -- name: process
 -- The dunning process of account $1 that has not ended.
 SELECT * FROM dunning_processes WHERE account_id = $1 AND ended_at IS NULL

@@ -60,6 +60,7 @@ class Entity(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
 
     `prices_include_tax` is of what is asked for by invoice. What a prepaid account is charged
     always includes tax, since no document may move its balance.
+    `mail_invoices`: what billing runs and dunning issue is mailed to customers who have an address.
     `logo` is the text of an SVG file. Creating one that cannot be raises InvalidInput.
     """
 
@@ -82,6 +83,7 @@ class Entity(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     tax_rounding: RoundingRule = RoundingRule.DOCUMENT
     prices_include_tax: bool = False
     prepaid_documents: PrepaidDocuments = PrepaidDocuments.CONSUMPTION
+    mail_invoices: bool = True
     numbers: NumberFormats = NumberFormats()
     colour: str = "#1f4e79"
     logo: Annotated[str, Meta(max_length=200_000)] = ""

@@ -1,6 +1,7 @@
 """The durable queue of jobs. A job is enqueued in the transaction that makes it necessary."""
 
 import enum
+from collections.abc import Sequence
 from typing import Final
 
 from pgqueuer import Queries
@@ -54,6 +55,15 @@ async def enqueue(
         job, payload, dedupe_key=key, on_conflict="skip"
     )
     return identifier is not None
+
+
+async def enqueue_many(conn: Connection, job: Job, payloads: Sequence[bytes]) -> None:
+    """Enqueue a job for each payload in the transaction of `conn`, as `enqueue` does."""
+    if payloads:
+        number = len(payloads)
+        await queries(AsyncpgDriver(conn)).enqueue(  # pyright: ignore[reportArgumentType]  -- a pool's proxy is as good
+            [job] * number, list(payloads), [0] * number
+        )
 
 
 def queries(driver: Driver) -> Queries:

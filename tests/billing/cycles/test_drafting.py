@@ -2,21 +2,29 @@
 
 from datetime import datetime, timedelta
 
+import msgspec
 import pytest
 
 from billing.accounts import register as accounts
+from billing.accounts.account import Particulars
 from billing.accounts.money import top_up
 from billing.coupons import register as coupons
 from billing.coupons.discount import Terms
 from billing.coupons.register import Coupon
+from billing.customers import register as customers
+from billing.customers.customer import Details
 from billing.cycles import run
 from billing.cycles.drafting import approve, finalize_due
 from billing.database import Connection, Pool
+from billing.delivery import outbox
+from billing.entities import register as entities
+from billing.entities.entity import PrepaidDocuments
 from billing.invoices import drafts, lifecycle, reading
-from billing.invoices.invoice import Invoice, Status
+from billing.invoices.invoice import Invoice, Kind, Status
 from billing.ledger.statement import balance
 from billing.services import register as services
 from tests.billing.cycles.conftest import BEGIN, Subscribe
+from tests.billing.invoices.making import SELLER
 
 APRIL = BEGIN + timedelta(days=31)
 
@@ -54,6 +62,38 @@ async def test_a_bill_is_an_invoice_with_its_periods_discounts_and_tax(
     assert await balance(world, "a") == -92_700_000
     rows = await world.fetch("SELECT invoice_id, invoice_line FROM billed_items ORDER BY item_id")
     assert [tuple(row) for row in rows] == [(invoice.invoice_id, 1), (invoice.invoice_id, 2)]
+
+
+async def test_what_a_run_issues_is_mailed_once_to_who_has_an_address(
+    world: Connection, pool: Pool, subscribe: Subscribe
+) -> None:
+    details = Details(name="Anna", email="anna@example.net")
+    await customers.create(world, "anna", details, now=BEGIN)
+    for name in ("a", "b"):
+        await subscribe(name)
+    await accounts.set_particulars(world, "a", Particulars(customer="anna", language="fr"))
+    for _ in range(2):
+        await bill(pool, BEGIN)
+    [mail] = await outbox.list_(world)
+    assert (mail.account_id, mail.recipient) == ("a", "anna@example.net")
+    assert mail.subject == "Nordlicht Internet GmbH : Facture INV-2026-00001"
+    silent = msgspec.structs.replace(SELLER, mail_invoices=False)
+    await entities.put(world, silent, BEGIN)
+    assert (await bill(pool, APRIL)).billed == 2
+    assert await outbox.list_(world) == [mail]
+
+
+async def test_where_top_ups_are_taxed_prepaid_fees_are_only_told(
+    world: Connection, pool: Pool, subscribe: Subscribe
+) -> None:
+    taxing = msgspec.structs.replace(SELLER, prepaid_documents=PrepaidDocuments.TOPUP)
+    await entities.put(world, taxing, BEGIN)
+    await subscribe("a")
+    await world.execute("UPDATE customer_billing_accounts SET payment_mode = 'prepaid'")
+    await bill(pool, BEGIN)
+    [told] = await invoices(world)
+    assert (told.kind, told.number, told.tax_micros) == (Kind.STATEMENT, "ST-2026-00001", 0)
+    assert await balance(world, "a") == -81_000_000
 
 
 async def test_a_change_within_a_cycle_is_one_invoice_of_credit_and_charge(

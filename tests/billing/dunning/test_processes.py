@@ -8,15 +8,19 @@ import pytest
 
 from balances.messages import AnyMovement, SetStatus, decode_movement
 from billing.accounts import register as accounts
-from billing.accounts.account import AccountStatus, PaymentMode
+from billing.accounts.account import AccountStatus, Particulars, PaymentMode
+from billing.customers import register as customers
+from billing.customers.customer import Details
 from billing.database import Connection, Pool
+from billing.delivery import outbox
+from billing.delivery.message import MessageKind
 from billing.dunning import campaigns, processes
 from billing.dunning.campaign import Action
 from billing.errors import Conflict, InvalidInput, NotFound
 from billing.invoices import lifecycle, settling
 from billing.suspensions import register as suspensions
 from billing.suspensions.register import Cause
-from tests.billing.dunning.conftest import CAMPAIGN, Owe, Pay, due
+from tests.billing.dunning.conftest import CAMPAIGN, ISSUED, Owe, Pay, due
 
 OWED = 30_000_000
 
@@ -64,6 +68,29 @@ async def test_a_debt_is_dunned_to_the_suspension_and_each_step_comes_once(
     row = await world.fetchrow("SELECT status, net_micros FROM invoices WHERE invoice_id = $1", fee)
     assert row is not None
     assert tuple(row) == ("open", 5_000_000)
+
+
+async def test_the_customer_is_told_of_each_step_once_and_in_their_language(
+    world: Connection, owe: Owe
+) -> None:
+    details = Details(name="Alice", email="alice@example.net")
+    await customers.create(world, "alice", details, now=ISSUED)
+    await accounts.set_particulars(world, "alice", Particulars(customer="alice", language="de"))
+    for _ in range(3):
+        await owe()
+    for days in (3, 3, 7, 14, 14):
+        await look(world, days)
+    suspended, fee, reminder = await outbox.list_(world, account="alice")
+    assert [each.kind for each in (reminder, fee, suspended)] == [
+        MessageKind.REMINDER, MessageKind.INVOICE, MessageKind.SUSPENSION,
+    ]  # fmt: skip
+    assert reminder.subject == "Nordlicht Internet GmbH: INV-2026-00001 ist überfällig"
+    body: str = await world.fetchval(
+        "SELECT body FROM mail_messages WHERE message_id = $1", reminder.message_id
+    )
+    assert "90,00\xa0EUR von INV-2026-00001 und 2 späteren" in body
+    assert "seit 16.03.2026" in body
+    assert await world.fetchval("SELECT count(*) FROM pgqueuer WHERE entrypoint = 'mail'") == 3
 
 
 async def test_a_payment_restores_the_service_once_and_costs_the_reactivation_fee(
