@@ -67,13 +67,18 @@ class Child:
     ) -> None:
         """Start the process in a session of its own, where Ctrl-C does not reach it.
 
-        `inherited` are descriptors that it is to hold as well.
+        `inherited` are descriptors that it is to hold as well. Raises OSError if it cannot be
+        started; it rests then, as after an end.
         """
         self._began = time.monotonic()
         self.starts += 1
-        self.process = await asyncio.create_subprocess_exec(
-            *command, env=env, start_new_session=True, pass_fds=inherited
-        )
+        try:
+            self.process = await asyncio.create_subprocess_exec(
+                *command, env=env, start_new_session=True, pass_fds=inherited
+            )
+        except OSError:
+            self._rest()
+            raise
 
     def reap(self) -> int | None:
         """Return the exit status if the process has ended since, else None."""
@@ -82,12 +87,16 @@ class Child:
         status, pid = self.process.returncode, self.process.pid
         self.process = None
         multiprocess.mark_process_dead(pid)  # pyright: ignore[reportUnknownMemberType] -- untyped
+        self._rest()
+        return status
+
+    def _rest(self) -> None:
+        """Set when it may start again."""
         ran = time.monotonic() - self._began
         self._pause = (
             FIRST_PAUSE_S if ran > LONGEST_PAUSE_S else min(self._pause * 2, LONGEST_PAUSE_S)
         )
         self._not_before = time.monotonic() + (0.0 if ran > LONGEST_PAUSE_S else self._pause)
-        return status
 
     async def stop(self) -> None:
         """Tell it to stop and wait; kill it if it does not."""
@@ -139,9 +148,11 @@ class Supervisor:
                 await _pause(stop, WATCH_S)
         finally:
             stop.set()
-            await ensure
-            await self._stop_all()
-            self._metrics.remove()
+            try:
+                await ensure
+            finally:
+                await self._stop_all()
+                self._metrics.remove()
 
     async def _watch(self) -> None:
         for child in self.children:
@@ -151,9 +162,13 @@ class Supervisor:
                     "a process ended and is started again", process=child.name, status=status
                 )
             if child.may_start:
-                await child.start(
-                    self._command(child), self._environment(), (self._metrics.fileno(),)
-                )
+                try:
+                    await child.start(
+                        self._command(child), self._environment(), (self._metrics.fileno(),)
+                    )
+                except OSError as error:
+                    # Out of memory or processes: the others go on, and it may be started later.
+                    _log.error("a process cannot be started", process=child.name, error=str(error))
 
     def _command(self, child: Child) -> list[str]:
         config = ["--config", str(self._config)] if self._config is not None else []

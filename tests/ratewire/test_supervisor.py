@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import errno
 import itertools
 import json
 import os
@@ -16,6 +17,7 @@ from pathlib import Path
 import aiohttp
 import psutil
 import pytest
+from structlog.testing import capture_logs
 
 from balances.connection import Connection
 from billing.settlement import position
@@ -24,7 +26,7 @@ from radius.requests import verify_response
 from ratewire import supervisor
 from ratewire.roles.leaf import Role
 from ratewire.supervisor import Child
-from ratewire.wiring import PARTITION, System
+from ratewire.wiring import PARTITION, System, Urls
 from tests.ratewire.office import Office
 from tests.ratewire.provider import SECRET
 from tests.ratewire.roles.running import Speaker, eventually, start
@@ -226,6 +228,34 @@ async def test_what_dies_at_once_is_started_again_later_and_later() -> None:
     for pause, least in zip(pauses, (0.2, 0.4, 0.8), strict=True):
         assert pause >= least
     await child.stop()
+
+
+async def test_what_cannot_be_started_is_tried_again_and_ends_no_other(
+    settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    tried: list[str] = []
+
+    async def refuse(*words: str, **_: object) -> None:
+        tried.append(words[words.index("--role") + 1])
+        raise BlockingIOError(errno.EAGAIN, os.strerror(errno.EAGAIN))
+
+    monkeypatch.setattr(asyncio, "create_subprocess_exec", refuse)
+    stop = asyncio.Event()
+    roles = [Role.SCHEDULER, Role.HTTP]
+    supervising = supervisor.Supervisor(
+        settings, Urls("", ""), None, config=None, roles=roles, workers=1
+    )
+    with capture_logs() as lines:
+        running = asyncio.create_task(supervising.run(stop))
+
+        async def again() -> bool:
+            return len(tried) >= 4
+
+        await eventually(again)
+        stop.set()
+        await running
+    assert set(tried) == {"scheduler", "http"}
+    assert {line["event"] for line in lines} == {"a process cannot be started"}
 
 
 @pytest.mark.usefixtures("metrics_of_processes")
