@@ -24,7 +24,9 @@ async def populate(system: System, sessions: int) -> None:
     pool = await system.pool()
     async with pool.acquire() as conn, conn.transaction():
         await conn.execute(f"SET LOCAL statement_timeout = '{_TIMEOUT_S:.0f}s'")
-        # Without the audit trail and the checks of references, which are most of the time.
+        # As who logged in, without the audit trail and the checks of references, which are most
+        # of the time.
+        await conn.execute("SET LOCAL ROLE NONE")
         await conn.execute("SET LOCAL session_replication_role = replica")
         at = now()
         for name, values in (

@@ -30,6 +30,18 @@ _DATA = ("22", "23")
 _OUTSIDE_STATES = ("55P03", "25P03", "25006")
 
 
+#: The role that connections work in (migrations 0018). It cannot change what is append-only.
+APPLICATION_ROLE = "ratewire_application"
+
+#: Whoever logs in steps down to it where it was migrated, and may. A login that is no more than
+#: the role needs not; before the first migration there is nothing to step down from.
+_STEP_DOWN = """
+SELECT set_config('role', rolname, false) FROM pg_roles
+WHERE rolname = $1 AND pg_has_role(session_user, oid, 'SET')
+    AND has_table_privilege(oid, to_regclass('billing_transactions'), 'INSERT')
+"""
+
+
 class DatabaseUnavailable(Exception):
     """Postgres cannot be reached, or does not let us in; the message says which."""
 
@@ -89,7 +101,8 @@ def _ended(task: asyncio.Task[Any]) -> None:
 
 
 async def prepare(connection: Connection) -> None:
-    """Make a new connection speak as those of `connect` do."""
+    """Make a new connection speak as those of `connect` do, in the application's role."""
+    await connection.fetchval(_STEP_DOWN, APPLICATION_ROLE)
     await connection.set_type_codec(
         "jsonb", schema="pg_catalog", encoder=_to_jsonb, decoder=_from_jsonb, format="binary"
     )
@@ -123,6 +136,14 @@ def refused(error: BaseException) -> bool:
 def sqlstate(error: asyncpg.PostgresError) -> str:
     """Return the SQLSTATE of an error of Postgres, five characters."""
     return cast("str | None", getattr(error, "sqlstate", None)) or "XX000"
+
+
+async def may_change_the_ledger(connection: Connection) -> bool:
+    """Return whether this connection's role could, but for the triggers, change what was posted."""
+    return await connection.fetchval(
+        "SELECT bool_or(has_table_privilege(name, 'UPDATE, DELETE, TRUNCATE'))"
+        " FROM unnest(ARRAY['billing_transactions', 'ledger_postings']) AS ledger (name)"
+    )
 
 
 async def schema_version(connection: Connection) -> str | None:

@@ -9,10 +9,13 @@ import asyncpg
 DIRECTORY: Final = Path(__file__).parent
 
 #: The newest revision, which this version of the code is written for.
-HEAD: Final = "0017"
+HEAD: Final = "0018"
 
 #: The revision from which on there are partitions to be made.
 _PARTITIONS = "0002"
+
+#: The revision from which on the application works in a role of its own.
+_APPLICATION_ROLE = "0018"
 
 #: How many months of partitions a migrated database has ahead.
 MONTHS_AHEAD = 3
@@ -42,6 +45,8 @@ async def migrate(url: str, *, to: str = HEAD, directory: Path = DIRECTORY) -> l
         if to >= _PARTITIONS:
             # Otherwise the database could take no posting before the upkeep has run once.
             await driver.execute("SELECT ensure_partitions(now(), $1)", MONTHS_AHEAD)
+        if applied and to >= _APPLICATION_ROLE:
+            await driver.execute("SELECT allow_application()")
     finally:
         # Ends the lock, too.
         await driver.close(timeout=_CONNECT_SECONDS)

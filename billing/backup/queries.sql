@@ -89,6 +89,15 @@ SELECT pg_try_advisory_lock(hashtextextended('ratewire.restore', 0))
 -- Let others restore.
 SELECT pg_advisory_unlock(hashtextextended('ratewire.restore', 0))
 
+-- name: other_owner
+-- Who owns the tables, if the user who logged in may not do what that owner may.
+SELECT pg_get_userbyid(relowner) FROM pg_class
+WHERE oid = 'billing_transactions'::regclass AND NOT pg_has_role(session_user, relowner, 'USAGE')
+
+-- name: as_owner
+-- Until the transaction ends, be who logged in, and not the application's role.
+SET LOCAL ROLE NONE
+
 -- name: empty
 -- Take all rows away, also of what is append-only otherwise, and begin all sequences anew.
 DO $$

@@ -68,6 +68,7 @@ async def restore(
     rows = 0
     async with target.pool.acquire() as conn, _alone(conn):
         await _require_same_schema(conn, manifest)
+        await _require_owner(conn)
         fence = await target.restoration.fenced()
         if fence != loaded:
             if not replace and fence != loading:
@@ -111,6 +112,15 @@ async def _require_same_schema(conn: Connection, manifest: Manifest) -> None:
         raise BackupError("the backup has other tables than the database, or other columns")
 
 
+async def _require_owner(conn: Connection) -> None:
+    owner = await conn.fetchval(SQL["other_owner"])
+    if owner is not None:
+        raise BackupError(
+            f"the database's tables belong to {owner}; allowed is to restore as a user who may do"
+            " what their owner may: set database.url for this command"
+        )
+
+
 async def _require_empty(target: Target, conn: Connection) -> None:
     filled = [
         row["name"] for row in await conn.fetch(SQL["filled"]) if await conn.fetchval(row["holds"])
@@ -149,6 +159,7 @@ async def _load(
     try:
         await target.restoration.restore_boots(manifest.boots)
         async with conn.transaction():
+            await conn.execute(SQL["as_owner"])
             await conn.execute(SQL["no_limit"])
             await conn.execute(SQL["empty"])
             for month in manifest.months:

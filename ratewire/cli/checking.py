@@ -9,7 +9,12 @@ import typer
 
 from balances.errors import StoreEmpty, StoreError
 from balances.health import Beat
-from billing.database import DatabaseUnavailable, schema_version
+from billing.database import (
+    APPLICATION_ROLE,
+    DatabaseUnavailable,
+    may_change_the_ledger,
+    schema_version,
+)
 from billing.settlement import position
 from config.load import SettingsError
 from config.settings import Settings, redact_url
@@ -157,8 +162,15 @@ async def _check_database(system: System) -> Verdict:
         async with (await system.pool()).acquire() as conn:
             version = await schema_version(conn)
             server = f"postgresql {await conn.fetchval('SHOW server_version')}"
+            unguarded = version == runner.HEAD and await may_change_the_ledger(conn)
     except DatabaseUnavailable as error:
         return Verdict(False, f"{redact_url(system.urls.database)}: {error}")
+    if unguarded:
+        return Verdict(
+            False,
+            f"{server}: its user may change the ledger, and may not work as {APPLICATION_ROLE}:"
+            " have an administrator grant it that role",
+        )
     if version == runner.HEAD:
         return Verdict(True, f"{server}, schema {version}")
     if version is None and system.settings.database.url is None:

@@ -2,22 +2,28 @@
 
 import asyncio
 import os
+import secrets
 import signal
+from collections.abc import Iterator
+from datetime import UTC, datetime
 from pathlib import Path
 
 import asyncpg
 import pytest
 
 from billing.database import (
+    APPLICATION_ROLE,
     Connection,
     DatabaseUnavailable,
     Pool,
     connect,
+    may_change_the_ledger,
     refused,
     schema_version,
     unavailable,
     within,
 )
+from billing.partitions import ensure as partitions
 from migrations import runner
 from ratewire.embedded.servers import EmbeddedServers
 from tests.support.frozen import frozen
@@ -85,6 +91,8 @@ async def test_a_lock_that_is_not_to_be_had_may_be_tried_again(pool: Pool) -> No
 
 async def test_a_deadlock_may_be_tried_again(pool: Pool) -> None:
     async with pool.acquire() as one, pool.acquire() as other:
+        for each in (one, other):
+            await each.execute("SET ROLE NONE")
         await one.execute("SET deadlock_timeout = '10ms'; BEGIN; SELECT pg_advisory_xact_lock(1)")
         await other.execute("SET deadlock_timeout = '1h'; BEGIN; SELECT pg_advisory_xact_lock(2)")
         waiting = asyncio.create_task(other.execute("SELECT pg_advisory_xact_lock(1)"))
@@ -97,6 +105,7 @@ async def test_a_deadlock_may_be_tried_again(pool: Pool) -> None:
 async def test_a_connection_that_was_ended_under_us_is_unavailable(pool: Pool) -> None:
     async with pool.acquire() as one, pool.acquire() as other:
         ended = asyncio.create_task(error_of(one, "SELECT pg_sleep(60)"))
+        await other.execute("SET ROLE NONE")
         await other.execute("SELECT pg_terminate_backend($1)", one.get_server_pid())
         assert unavailable(await ended)
         assert unavailable(await error_of(one, "SELECT 1"))
@@ -176,3 +185,54 @@ async def test_the_schema_version_is_that_of_the_migrations(
     empty = await asyncpg.connect(database_server.admin_url)
     assert await schema_version(empty) is None
     await empty.close()
+
+
+@pytest.fixture
+def owner(database_server: DatabaseServer) -> Iterator[str]:
+    """A role that owns an empty database of its own, and may do nothing else."""
+    name = f"owner_{secrets.token_hex(4)}"
+    database_server.execute(f"CREATE ROLE {name} LOGIN")
+    database_server.execute(f"CREATE DATABASE {name} OWNER {name}")
+    yield name
+    database_server.execute(f"DROP DATABASE {name} WITH (FORCE)")
+    database_server.execute(f"DROP ROLE {name}")
+
+
+def as_user(server: DatabaseServer, user: str, database: str) -> str:
+    return server.url(database).replace("//ratewire@", f"//{user}@")
+
+
+CHANGES = [
+    f"{change} {table}"
+    for table in ("billing_transactions", "ledger_postings")
+    for change in ("DELETE FROM", "TRUNCATE", "ALTER TABLE")
+]
+
+
+@pytest.mark.usefixtures("database_template")  # which has made the role, for all databases
+async def test_no_connection_of_ours_can_change_the_ledger_of_an_operators_own_database(
+    database_server: DatabaseServer, owner: str
+) -> None:
+    """Neither its owner's, nor that of a user who is no more than the application."""
+    url = as_user(database_server, owner, owner)
+    with pytest.raises(asyncpg.InsufficientPrivilegeError, match="GRANT ratewire_application TO"):
+        await runner.migrate(url)
+    database_server.execute(f"GRANT {APPLICATION_ROLE} TO {owner}")
+    await runner.migrate(url)
+    clerk = f"clerk_{owner}"
+    database_server.execute(f"CREATE ROLE {clerk} LOGIN IN ROLE {APPLICATION_ROLE}")
+    try:
+        for user in (owner, clerk):
+            async with (
+                await connect(as_user(database_server, user, owner), size=1) as pool,
+                pool.acquire() as conn,
+            ):
+                assert not await may_change_the_ledger(conn)
+                for change in [*CHANGES, "UPDATE billing_transactions SET actor = 'eve'"]:
+                    statement = f"{change} ADD x int" if change.startswith("ALTER") else change
+                    error = await error_of(conn, statement)
+                    assert isinstance(error, asyncpg.InsufficientPrivilegeError)
+                await partitions.ensure(conn, datetime(2031, 1, 1, tzinfo=UTC), ahead=0)
+                await conn.execute("DELETE FROM customers")
+    finally:
+        database_server.execute(f"DROP ROLE {clerk}")

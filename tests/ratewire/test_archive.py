@@ -88,6 +88,7 @@ async def test_a_frozen_postgres_delays_a_batch_once_and_no_longer_than_its_pati
 async def test_a_fault_of_ours_is_not_called_unavailable(system: System) -> None:
     pool = await system.pool()
     async with pool.acquire() as conn:
+        await conn.execute("SET ROLE NONE")
         await conn.execute("ALTER TABLE accounting_sessions RENAME TO elsewhere")
     with pytest.raises(Exception, match="does not exist"):
         await Archive(system).find([KEY])

@@ -104,7 +104,7 @@ async def test_a_credit_note_never_changes_and_is_in_the_tax_report(conn: Connec
     invoice = await issue_invoice(conn, asked())
     await credit(conn, invoice, CreditedPart(1, 11_900_000))
     for table in ("credit_notes", "credit_note_items", "credit_note_taxes"):
-        with pytest.raises(asyncpg.IntegrityConstraintViolationError):
+        with pytest.raises(asyncpg.InsufficientPrivilegeError):
             await conn.execute(f"DELETE FROM {table}")
     [tax] = await invoices.tax_report(conn, "main", date(2026, 1, 1), date(2026, 12, 31))
     assert (tax.base_micros, tax.tax_micros) == (19_990_000, 3_800_000)

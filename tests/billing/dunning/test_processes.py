@@ -194,6 +194,7 @@ async def test_all_accounts_are_looked_at_and_one_that_fails_holds_up_no_other(
     for name in ("a", "b", "c"):
         await accounts.create(world, name, "EUR", PaymentMode.POSTPAID, now=due(-20))
         await owe(account=name)
+    await world.execute("SET ROLE NONE")
     await world.execute(
         "ALTER TABLE dunning_processes ADD CONSTRAINT not_b CHECK (account_id <> 'b')"
     )

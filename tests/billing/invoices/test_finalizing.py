@@ -236,7 +236,9 @@ async def test_fifty_at_once_and_crashes_leave_no_gap_and_no_double(
         work = asyncio.create_task(finalize(victim, invoice_id, actor="test", now=NOW))
         if crash:
             await asyncio.sleep(chance.random() * 0.1)
-            await pool.execute("SELECT pg_terminate_backend($1)", victim.get_server_pid())
+            async with pool.acquire() as other:
+                await other.execute("SET ROLE NONE")
+                await other.execute("SELECT pg_terminate_backend($1)", victim.get_server_pid())
         try:
             await work
         except (asyncpg.PostgresError, asyncpg.InterfaceError, OSError):

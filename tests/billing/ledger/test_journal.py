@@ -94,6 +94,7 @@ async def test_the_schema_refuses_what_does_not_balance(
     conn: Connection, account: str, now: datetime
 ) -> None:
     number = await journal.write(conn, usage(account, 7), now)
+    await conn.execute("SET ROLE NONE")
     for table in ("ledger_postings", "ledger_postings_2026_03"):
         with pytest.raises(asyncpg.IntegrityConstraintViolationError, match="does not balance"):
             await conn.execute(
@@ -109,6 +110,11 @@ async def test_the_schema_refuses_changes(
     conn: Connection, account: str, now: datetime, table: str, change: str
 ) -> None:
     await journal.write(conn, usage(account, 7), now)
+    for ledger in (table, "billing_transactions"):
+        # The role that we work in has no privilege; the triggers are for whoever has one.
+        with pytest.raises(asyncpg.InsufficientPrivilegeError, match="permission denied"):
+            await conn.execute(change.format(ledger))
+    await conn.execute("SET ROLE NONE")
     with pytest.raises(asyncpg.IntegrityConstraintViolationError, match="append-only"):
         await conn.execute(change.format(table))
     # Postgres itself refuses to truncate what payments refer to, before any trigger is asked.

@@ -428,6 +428,7 @@ async def test_running_it_survives_the_loss_of_its_connection_and_of_replies(
     async with running(relay), pool.acquire() as conn:
         await open_accounts(conn, ["alice"], now)
         await store.until(lambda: sum(store.calls) >= 1)
+        await conn.execute("SET ROLE NONE")
         for _ in range(10):
             # Wherever the relay is just now.
             await conn.execute(

@@ -222,6 +222,7 @@ async def test_one_micro_too_much_in_the_ledger(
     found = await run()
     assert [(drift.account, drift.drift_micros) for drift in found.drifting] == [("a1", -1)]
     assert found.ledger_remainders_micros == {}
+    await conn.execute("SET ROLE NONE")
     await conn.execute("SET session_replication_role = replica")
     await conn.execute(posting, False)
     await conn.execute("SET session_replication_role = origin")
@@ -277,6 +278,7 @@ async def test_parked_charges_are_shown_as_the_cause(
 ) -> None:
     """The store has charged them, the ledger could not book them: so much drift, explained."""
     await feed(worker, 1)
+    await conn.execute("SET ROLE NONE")
     await conn.execute("ALTER TABLE usage_records ADD CHECK (account_id <> 'a2')")
     await settler.settle_once(10)
     await books.store.commit([], [b"odd"])

@@ -90,6 +90,7 @@ async def test_the_newest_of_records_that_were_settled_together(
         await worker.report(interim("s-1", "ann", EVENT + 60 * n, 1000 * n))
     await settle_all(settler)
     assert (await the_session(conn)).state.meter.used.octets_out == 900 * 19
+    await conn.execute("SET ROLE NONE")
     await conn.execute("CREATE TEMPORARY TABLE kept AS TABLE usage_records")
     await conn.execute("SET session_replication_role = replica")
     await conn.execute("TRUNCATE usage_records")
@@ -186,6 +187,7 @@ async def test_when_it_last_reported(worker: Worker, settler: Settler, conn: Con
     await settle_all(settler)
     found = await the_session(conn)
     assert found.state.reported_ms == (settled_at - 1800) * 1000
+    await conn.execute("SET ROLE NONE")
     for wrong in (0, settled_at + 9999):
         await conn.execute("SET session_replication_role = replica")
         await conn.execute("UPDATE usage_records SET event_at = to_timestamp($1)", wrong)

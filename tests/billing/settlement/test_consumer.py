@@ -280,6 +280,7 @@ async def test_running_on_when_connections_to_postgres_are_lost(
     halt = asyncio.Event()
     running = asyncio.create_task(settler.run(halt))
     records = 0
+    await conn.execute("SET ROLE NONE")
     for n in range(20):
         records += await feed(worker, 3, first=1 + 3 * n)
         await conn.execute(

@@ -93,6 +93,7 @@ async def test_a_day_that_was_missed_is_made_up_for_once(pool: Pool, database_ur
 async def test_a_job_that_fails_is_tried_again(pool: Pool, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(scheduler_module, "FIRST_RETRY_SECONDS", 0.2)
     async with pool.acquire() as conn:
+        await conn.execute("SET ROLE NONE")
         await conn.execute("ALTER FUNCTION ensure_partitions RENAME TO hidden")
         async with running(pool):
             await enqueue(conn, Job.PARTITIONS)
@@ -110,6 +111,7 @@ async def test_a_job_that_goes_on_failing_is_held(
     monkeypatch.setattr(scheduler_module, "FIRST_RETRY_SECONDS", 0.05)
     monkeypatch.setattr(scheduler_module, "MAX_ATTEMPTS", 2)
     async with pool.acquire() as conn:
+        await conn.execute("SET ROLE NONE")
         await conn.execute("DROP FUNCTION ensure_partitions")
         async with running(pool):
             await enqueue(conn, Job.PARTITIONS)

@@ -124,6 +124,7 @@ async def test_a_frozen_database_is_a_problem_in_time(
 async def test_a_fault_of_ours_tells_no_more_than_that(client: Client, system: System) -> None:
     headers = await bearer(system)
     async with (await system.pool()).acquire() as conn:
+        await conn.execute("SET ROLE NONE")
         await conn.execute("ALTER TABLE api_tokens RENAME TO elsewhere")
     said = await problem(client, PATHS[0], headers=headers)
     assert (said["status"], said["detail"]) == (500, "It is logged under its request id.")
