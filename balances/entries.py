@@ -113,8 +113,9 @@ class Unrated(msgspec.Struct, frozen=True, array_like=True, gc=False, tag=6):
 class JobEvent(msgspec.Struct, frozen=True):
     """Something happened to an enforcement job; written by the store's own functions.
 
-    `event` is requested, acknowledged, refused, unanswered, proven or cancelled; `uid` is the
-    session epoch's, in hex.
+    `event` is requested, acknowledged, refused, unanswered, gardened, proven or cancelled; of a
+    change also in_force, and ended: its session is over. `uid` is the session epoch's, in hex.
+    `action` is one of balances.messages.Action.
     """
 
     uid: str
@@ -127,6 +128,7 @@ class JobEvent(msgspec.Struct, frozen=True):
     attempts: int
     result: str
     error_cause: int
+    action: str | None = None
 
 
 class Pooled(msgspec.Struct, frozen=True, array_like=True, tag=7):

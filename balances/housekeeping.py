@@ -9,6 +9,7 @@ from balances.errors import StoreEmpty
 from balances.messages import (
     AccountAudit,
     Books,
+    Change,
     Claim,
     ClaimedJob,
     Due,
@@ -60,7 +61,7 @@ class Housekeeping:
 
     async def claim_jobs(self, limit: int, lease_ms: int) -> Claim:
         now_ms, nearest, claimed = await self._connection.call(
-            "jobs_claim", self._connection.clock, limit, lease_ms
+            "jobs_take", self._connection.clock, limit, lease_ms
         )
         jobs = [
             ClaimedJob(
@@ -71,8 +72,9 @@ class Housekeeping:
                 attempts,
                 noted,
                 layout.session_of(value),
+                *(text.decode() for text in change),
             )
-            for uid, attempts, cause, session, value, state, noted in claimed
+            for uid, attempts, cause, session, value, state, noted, *change in claimed
         ]
         return Claim(now_ms, None if nearest < 0 else nearest, jobs)
 
@@ -80,8 +82,10 @@ class Housekeeping:
         flat = [part for uid, again_in_ms in waits.items() for part in (uid, again_in_ms)]
         await self._connection.call("jobs_put_off", self._connection.clock, *flat)
 
-    async def may_transmit(self, uid: str, lease_ms: int) -> bool:
-        leave = await self._connection.call("job_transmit", self._connection.clock, uid, lease_ms)
+    async def may_transmit(self, uid: str, lease_ms: int, asked: str = "") -> bool:
+        leave = await self._connection.call(
+            "job_transmit", self._connection.clock, uid, lease_ms, asked
+        )
         return bool(leave)
 
     async def report_job(
@@ -94,6 +98,17 @@ class Housekeeping:
 
     async def request_disconnect(self, session: str) -> str | None:
         uid = await self._connection.call("job_request", self._connection.clock, session)
+        return uid.decode() or None
+
+    async def request_change(self, session: str, change: Change) -> str | None:
+        uid = await self._connection.call(
+            "job_change",
+            self._connection.clock,
+            session,
+            change.action,
+            change.wanted,
+            change.cause,
+        )
         return uid.decode() or None
 
     async def live_jobs(self, limit: int) -> list[Job]:
@@ -177,6 +192,12 @@ def _job(flat: list[bytes]) -> Job:
         result=values.get("result", ""),
         error_cause=int(values.get("error_cause", "0")),
         least=int(values.get("least", "0")),
+        gardened=values.get("gardened") == "1",
+        action=values.get("action", "cut"),
+        treatment=values.get("treatment", ""),
+        wanted=values.get("wanted", ""),
+        pending=values.get("pending", ""),
+        applied=values.get("applied", ""),
     )
 
 

@@ -21,7 +21,10 @@ _RESTORED = struct.Struct(">BI16s")
 
 _UNLIMITED, _SUSPENDED, _CLOSED, _POOLED = 1, 2, 4, 8
 _OPEN, _CUTTING, _REGRANT = 1, 2, 4
-_STEP_OPEN, _STEP_REGRANT_ONLY, _STEP_TAKES_GRANT, _STEP_POOL = 1, 2, 4, 8
+_STEP_OPEN, _STEP_REGRANT_ONLY, _STEP_TAKES_GRANT, _STEP_POOL, _STEP_CHANGE = 1, 2, 4, 8, 16
+
+#: Texts only: Lua's cmsgpack does not know the type bin.
+_pack_change = msgspec.msgpack.Encoder().encode
 
 #: Most entries of one step: the count is one octet.
 MAX_STEP_ENTRIES = 255
@@ -117,7 +120,11 @@ def grant_or_none(uid: bytes, value: bytes) -> Grant | None:
 def step_arguments(step: Step, nas_index: int) -> tuple[bytes | str, ...]:
     """Return a step as the commit function takes it; `nas_index` counts from 1."""
     assert len(step.uid) == 16, step.uid
-    entries = step.entries if step.pool is None else (*step.entries, step.pool)
+    entries = step.entries
+    if step.change is not None:
+        entries = (*entries, _pack_change(step.change))
+    if step.pool is not None:
+        entries = (*entries, step.pool)
     assert len(entries) <= MAX_STEP_ENTRIES, len(entries)
     fixed = _STEP.pack(
         len(entries),
@@ -125,7 +132,8 @@ def step_arguments(step: Step, nas_index: int) -> tuple[bytes | str, ...]:
         (_STEP_OPEN if step.open else 0)
         | (0 if step.report else _STEP_REGRANT_ONLY)
         | (_STEP_TAKES_GRANT if step.takes_grant else 0)
-        | (0 if step.pool is None else _STEP_POOL),
+        | (0 if step.pool is None else _STEP_POOL)
+        | (0 if step.change is None else _STEP_CHANGE),
         step.expected_version,
         step.expected_rating,
         step.charge,

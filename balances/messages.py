@@ -160,6 +160,31 @@ class CutCause(enum.IntEnum):
     OPERATOR = 3
 
 
+class Action(enum.StrEnum):
+    """What an enforcement job does to a session on its NAS; all but a cut are changes."""
+
+    CUT = "cut"
+    THROTTLE = "throttle"
+    REDIRECT = "redirect"
+    RESTORE = "restore"
+    QUOTA = "quota"
+    PLAN = "plan"
+
+
+class Change(msgspec.Struct, frozen=True, array_like=True, gc=False):
+    """A change of a running session, to be carried out by a CoA-Request.
+
+    Throttle and redirect put it under a treatment, until restore: `wanted` says which, a speed as
+    "<down>/<up>" in kbit/s, or the name of a walled garden on the NAS. Quota tells the NAS the
+    session's limits as they are now; plan tells it them and the speed of the plan that it has now.
+    `cause` is why: a word for staff.
+    """
+
+    action: Action
+    wanted: str = ""
+    cause: str = "operator"
+
+
 class Step(msgspec.Struct, frozen=True, gc=False):
     """What to book for one session: at most one step per session in a commit.
 
@@ -171,7 +196,8 @@ class Step(msgspec.Struct, frozen=True, gc=False):
     `least` is what must be available again before the session need not end after all; 0 for
     anything, MAX_MICROS where no credit helps. `quiet` is after how many seconds of silence it is
     taken for lost. `report` is False when no record of its own caused the step, so that its silence
-    goes on. `pool` takes the place of the account's, under a new rating version.
+    goes on. `pool` takes the place of the account's, under a new rating version. `change` is to be
+    made of the session on its NAS, by a job that is written with the step.
     """
 
     session: str
@@ -194,6 +220,7 @@ class Step(msgspec.Struct, frozen=True, gc=False):
     least: int = 0
     takes_grant: bool = False
     pool: bytes | None = None
+    change: Change | None = None
 
 
 class Occupant(msgspec.Struct, frozen=True):
@@ -362,8 +389,14 @@ class Due(msgspec.Struct, frozen=True):
 class Job(msgspec.Struct, frozen=True):
     """A live enforcement job.
 
-    `state` is scheduled, sending, acknowledged, gone, refused or unanswered; `noted_ms` is when a
-    report last changed it. `least` is what must be available to end a job without credit (micros).
+    `state` is scheduled, sending, acknowledged, gone, refused or unanswered; gardened for a cut
+    whose session is in a walled garden instead; in_force for a change that the NAS has taken.
+    `noted_ms` is when a report last changed it. `least` is what must be available to end a job
+    without credit (micros). `gardened` is whether a session to be cut may be in a walled garden.
+
+    Of a change, `treatment` is what the session is to be under ("" for its plan), `wanted` its
+    argument; `pending` are the actions, with commas between, that no answer has settled; `applied`
+    the treatments that the NAS may be under.
     """
 
     uid: str
@@ -378,10 +411,21 @@ class Job(msgspec.Struct, frozen=True):
     result: str = ""
     error_cause: int = 0
     least: int = 0
+    gardened: bool = False
+    action: str = "cut"
+    treatment: str = ""
+    wanted: str = ""
+    pending: str = ""
+    applied: str = ""
+
+    @property
+    def asked(self) -> str:
+        """What a change asks for now, as `JobQueue.may_transmit` takes it."""
+        return f"{self.pending}={self.treatment}={self.wanted}"
 
 
 class ClaimedJob(msgspec.Struct, frozen=True):
-    """A job that is due and whose cause holds, with the session it is about.
+    """A job that is due and whose cause holds, with the session it is about; see `Job`.
 
     `noted_ms` is when a report last changed its state.
     """
@@ -393,6 +437,16 @@ class ClaimedJob(msgspec.Struct, frozen=True):
     attempts: int
     noted_ms: int
     stored: StoredSession
+    action: str = "cut"
+    treatment: str = ""
+    wanted: str = ""
+    pending: str = ""
+    applied: str = ""
+
+    @property
+    def asked(self) -> str:
+        """What a change asks for now, as `JobQueue.may_transmit` takes it."""
+        return f"{self.pending}={self.treatment}={self.wanted}"
 
 
 class Claim(msgspec.Struct, frozen=True):

@@ -12,6 +12,7 @@ from balances.messages import (
     AccountAudit,
     AnyMovement,
     Books,
+    Change,
     Claim,
     CommitResult,
     Due,
@@ -118,8 +119,12 @@ class JobQueue(Protocol):
         """Give claimed jobs back, each due again in so many milliseconds."""
         ...
 
-    async def may_transmit(self, uid: str, lease_ms: int) -> bool:
-        """Check atomically, right before a transmission, that the cause still holds."""
+    async def may_transmit(self, uid: str, lease_ms: int, asked: str = "") -> bool:
+        """Check atomically, right before a transmission, that the cause still holds.
+
+        `asked` is a change's as it was claimed, and it still asks for that; for a cut whose session
+        is to be put into a walled garden instead, "redirect".
+        """
         ...
 
     async def report_job(
@@ -130,6 +135,10 @@ class JobQueue(Protocol):
 
     async def request_disconnect(self, session: str) -> str | None:
         """Ask for a session to be cut; the job's uid, or None if it is not open."""
+        ...
+
+    async def request_change(self, session: str, change: Change) -> str | None:
+        """Ask for a session to be changed; the job's uid, or None if it is not open."""
         ...
 
     async def live_jobs(self, limit: int) -> list[Job]:

@@ -23,7 +23,7 @@
 -- entries, nas, flags, expected version, rating version, charge, want, grant (micros),
 -- cut after (ms, -1 = not), cause, least (micros), quiet (s), uid
 local STEP = '>BI2BI8I8i8i8i8i8Bi8I4c16'
-local STEP_OPEN, STEP_REGRANT_ONLY, STEP_TAKES_GRANT, STEP_POOL = 1, 2, 4, 8
+local STEP_OPEN, STEP_REGRANT_ONLY, STEP_TAKES_GRANT, STEP_POOL, STEP_CHANGE = 1, 2, 4, 8, 16
 
 -- What one command can take: Lua passes some 8,000 values. layout.py knows these bounds too.
 local MAX_STEPS, MAX_ENTRIES = 1000, 2500
@@ -95,8 +95,14 @@ function Batch:stage(i)
   -- What no state of the books could make right. An open session does not change its account: what
   -- it holds, and its place in that account's index, would be left behind.
   if charge < 0 or want < 0 or not CAUSES[cause] or (want > 0 and not is_open)
-    or (was_open and old.account ~= args[at + 2]) or (has(flags, STEP_POOL) and entries == 0) then
+    or (was_open and old.account ~= args[at + 2])
+    or entries < (has(flags, STEP_POOL) and 1 or 0) + (has(flags, STEP_CHANGE) and 1 or 0) then
     return FAULTY
+  end
+  local change
+  if has(flags, STEP_CHANGE) then
+    change = cmsgpack.unpack(args[at + 3 + entries - (has(flags, STEP_POOL) and 1 or 0)])
+    if not is_open or type(change) ~= 'table' or not ACTIONS[change[1]] then return FAULTY end
   end
   -- Beyond MAX the number is not the one that was meant any more.
   if charge > MAX or want > MAX then return BOUND end
@@ -120,15 +126,22 @@ function Batch:stage(i)
   local due = seen + quiet * 1000
   local wake = due
   if was_open and is_open and old.wake < due then wake = old.wake end
-  local cutting = cut_after >= 0 or (was_open and is_open and old.uid == uid
-    and has(old.flags, CUTTING) and self:operator_cut(uid))
+  local goes_on = was_open and is_open and old.uid == uid
+  local job_cause, gardened
+  if goes_on and has(old.flags, CUTTING) then job_cause, gardened = self:live_cut(uid) end
+  local cutting = cut_after >= 0 or job_cause == 'operator'
+  -- What may be in a walled garden and may go on is let out, by a change.
+  local leaves = gardened and (not cutting or (grant > 0 and job_cause ~= 'operator'))
   local step = {
     key = key, member = args[at + 1], account = a, old = old, value = value, uid = uid, wake = wake,
     was_open = was_open, is_open = is_open, nas = self.nas[nas], cut_after = cut_after, cause = cause,
-    least = least, grant = grant, taken = taken, taken_value = taken_value,
+    least = least, grant = grant, taken = taken, taken_value = taken_value, change = change,
+    leaves = leaves,
     rewake = was_open and is_open and wake ~= old.wake,
   }
+  local changed = is_open and (change or leaves or (goes_on and has(old.flags, CHANGED)))
   step.flags = (is_open and OPEN or 0) + (is_open and cutting and CUTTING or 0)
+    + (changed and CHANGED or 0)
   step.written = session_value(step.flags, self.books.version + 1, grant, seen, wake, quiet, uid,
     args[at + 2], args[at + 3])
 
@@ -138,6 +151,7 @@ function Batch:stage(i)
     a.rating = a.rating + 1
     if not has(a.flags, POOLED) then a.flags = a.flags + POOLED end
   end
+  if change then entries = entries - 1 end
   a.balance, a.reserved = balance, reserved + grant
   a.touched = true
   count(self.totals, a.currency, 'balance', -charge)
@@ -181,9 +195,11 @@ function Batch:wake_overdrawn(j)
   end
 end
 
--- Whether the session's live job was asked for by a person: credit does not end that one.
-function Batch:operator_cut(uid)
-  return redis.call('HGET', self.p .. ':j:' .. hex(uid), 'cause') == 'operator'
+-- The cause of the session's live cut (a person's is not ended by credit), and whether the session may
+-- be in a walled garden for it.
+function Batch:live_cut(uid)
+  local job = redis.call('HMGET', self.p .. ':j:' .. hex(uid), 'cause', 'gardened')
+  return job[1], job[2] == '1'
 end
 
 -- Sessions and accounts, in one command; undone by writing back what was there.
@@ -246,6 +262,14 @@ function Batch:write_indexes(j, step)
   self:write_job(j, step)
 end
 
+-- The change of a step's session, with its event.
+function Batch:write_change(j, step, change, gardened)
+  schedule_change(j, self.p, { uid = step.uid, session = step.member, account = step.account.id,
+    action = change[1], wanted = change[2], cause = change[3], now = self.now, gardened = gardened })
+  self:append('j', job_event(job_of(self.p, change_uid(step.uid)), 'requested', self.now))
+  self.soon = true
+end
+
 function Batch:write_job(j, step)
   local old = step.old
   if old and has(old.flags, CUTTING) then
@@ -255,8 +279,14 @@ function Batch:write_job(j, step)
     elseif not has(step.flags, CUTTING) then
       local event = finish_job(j, self.p, hex(old.uid), 'cancelled', self.now)
       if event then self:append('j', event) end
+      if step.leaves then self:write_change(j, step, { 'restore', '', CAUSES[step.cause] }, true) end
     end
   end
+  if old and has(old.flags, CHANGED) and not (step.is_open and old.uid == step.uid) then
+    local event = finish_job(j, self.p, change_uid(old.uid), 'ended', self.now)
+    if event then self:append('j', event) end
+  end
+  if step.change then self:write_change(j, step, step.change, false) end
   if step.is_open and step.cut_after >= 0 then
     local due = self.now + step.cut_after
     schedule_job(j, self.p, {

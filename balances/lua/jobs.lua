@@ -7,8 +7,14 @@
 --   cause    exhausted: ends when there is credit again; suspended: when the account is active again;
 --            operator: only when the session ends
 --   least    how much credit ends a job that is exhausted (micros; 0: any, MAX: none does)
+--   gardened whether the session was, or may have been, put into a walled garden instead of being cut
+--
+-- Beside it a session epoch may have one change, a job of the uid '<uid in hex>-change'.
 
 local CAUSES = { 'exhausted', 'suspended', 'operator' }
+
+-- What a change may ask for.
+local ACTIONS = { throttle = true, redirect = true, restore = true, quota = true, plan = true }
 
 -- The job of a session as a table, or nil.
 local function job_of(p, uid_hex)
@@ -22,10 +28,59 @@ end
 -- What is kept of a job when something happened to it: MessagePack, read by balances/entries.py.
 local function job_event(job, event, now)
   return cmsgpack.pack({
-    uid = job.uid, session = job.session, account = job.account, cause = job.cause, event = event,
-    at_ms = now, due_ms = tonumber(job.due), attempts = tonumber(job.attempts),
-    result = job.result, error_cause = tonumber(job.error_cause),
+    uid = string.sub(job.uid, 1, 32), session = job.session, account = job.account,
+    cause = job.cause, event = event, at_ms = now, due_ms = tonumber(job.due),
+    attempts = tonumber(job.attempts), result = job.result,
+    error_cause = tonumber(job.error_cause), action = job.action,
   })
+end
+
+-- The uid of the change of a session epoch.
+local function change_uid(uid)
+  return hex(uid) .. '-change'
+end
+
+-- Ask for a change of a session on its NAS: throttle, redirect, restore, quota or plan.
+--
+-- change   uid, session, account, action, wanted, cause, now; gardened if the session may be in a
+--          walled garden of which no change tells
+-- There is one change a session epoch. What a newer one asks for takes the place of the older, or
+-- is added where they do not touch: 'treatment' is what the session is to be under ('' for its
+-- plan), with 'wanted' as its argument; 'pending' are the actions that no answer has settled;
+-- 'applied' the treatments that the NAS may have been told and not been told to end.
+local function schedule_change(j, p, change)
+  local id = change_uid(change.uid)
+  local key = p .. ':j:' .. id
+  local before, flat = job_of(p, id)
+  local action = change.action
+  local treatment, wanted, applied, pending = '', '', '', action
+  local created, attempts = change.now, 0
+  if before then
+    treatment, wanted, applied = before.treatment, before.wanted, before.applied
+    if before.state ~= 'in_force' then
+      created, attempts = before.created, before.attempts
+      if not string.find(',' .. before.pending .. ',', ',' .. action .. ',', 1, true) then
+        pending = before.pending .. ',' .. action
+      else
+        pending = before.pending
+      end
+    end
+  end
+  if action == 'throttle' or action == 'redirect' then
+    treatment, wanted = action, change.wanted
+  elseif action == 'restore' then
+    treatment, wanted = '', ''
+  end
+  if change.gardened and not string.find(applied, 'redirect', 1, true) then
+    applied = applied == '' and 'redirect' or applied .. ',redirect'
+  end
+  j:write(before and { 'HSET', key, unpack(flat) } or { 'DEL', key },
+    'HSET', key, 'uid', id, 'session', change.session, 'account', change.account,
+    'cause', change.cause, 'state', 'scheduled', 'due', change.now, 'created', created,
+    'noted', change.now, 'attempts', attempts, 'result', '', 'error_cause', 0, 'least', 0,
+    'action', action, 'treatment', treatment, 'wanted', wanted, 'pending', pending,
+    'applied', applied)
+  j:zadd(p .. ':jobs', change.now, id)
 end
 
 -- Create the job of a session, or move its deadline. A job that was begun keeps the time of its next
@@ -34,8 +89,8 @@ end
 local function schedule_job(j, p, job)
   local uid = hex(job.uid)
   local key = p .. ':j:' .. uid
-  local before = redis.call('HMGET', key, 'state', 'due', 'cause', 'least')
-  local state, due, cause, least = before[1], before[2], before[3], before[4]
+  local before = redis.call('HMGET', key, 'state', 'due', 'cause', 'least', 'gardened')
+  local state, due, cause, least, gardened = before[1], before[2], before[3], before[4], before[5]
   if not state then
     j:write({ 'DEL', key }, 'HSET', key, 'uid', uid, 'session', job.session, 'account', job.account,
       'cause', job.cause, 'state', 'scheduled', 'due', job.due, 'created', job.now, 'noted', job.now,
@@ -43,6 +98,14 @@ local function schedule_job(j, p, job)
     j:zadd(p .. ':jobs', job.due, uid)
   elseif cause == 'operator' then
     return
+  elseif job.grant > 0 and gardened == '1' then
+    -- It may go on until the new deadline, and not in the walled garden.
+    j:write({ 'HSET', key, 'state', state, 'due', due, 'cause', cause, 'least', least, 'gardened', 1 },
+      'HSET', key, 'state', 'scheduled', 'due', job.due, 'cause', job.cause, 'least', job.least,
+      'gardened', 0)
+    j:zadd(p .. ':jobs', job.due, uid)
+    schedule_change(j, p, { uid = job.uid, session = job.session, account = job.account,
+      action = 'restore', wanted = '', cause = cause, now = job.now, gardened = true })
   elseif state == 'scheduled' or job.grant > 0 then
     j:write({ 'HSET', key, 'state', state, 'due', due, 'cause', cause, 'least', least },
       'HSET', key, 'state', 'scheduled', 'due', job.due, 'cause', job.cause, 'least', job.least)
@@ -70,11 +133,14 @@ end
 
 -- Whether the cause of a job holds: 'hold', or why not: 'ended' (the session is over), 'credit'
 -- (there is credit again, or the account is active again), 'later' (what is granted lasts longer).
+-- A change has what it asks for as its cause: a newer one takes its place.
 local function cause_holds(p, job, now)
   local value = redis.call('GET', p .. ':s:' .. job.session)
   local s = value and session_of(value)
-  if not s or not has(s.flags, OPEN) or hex(s.uid) ~= job.uid then return 'ended' end
-  if job.cause == 'operator' then return 'hold', value end
+  if not s or not has(s.flags, OPEN) or hex(s.uid) ~= string.sub(job.uid, 1, 32) then
+    return 'ended'
+  end
+  if job.action or job.cause == 'operator' then return 'hold', value end
   local a = account_of(redis.call('GET', p .. ':a:' .. s.account))
   local free, least = available(a), tonumber(job.least)
   if not (has(a.flags, SUSPENDED) or has(a.flags, CLOSED))
@@ -128,14 +194,15 @@ local function job_verdict(p, uid, now)
   return verdict, job, value
 end
 
--- jobs_claim: take the jobs that are due, for a lease.
+-- jobs_take: take the jobs that are due, for a lease.
 --
 -- args     now, most jobs, lease (ms)
 -- returns  { now, due time of the next job or -1, { uid, attempts, cause, session key,
---            session value, job state, noted } per job to transmit }
+--            session value, job state, noted, and of a change action, treatment, wanted, pending,
+--            applied } per job to transmit }
 -- A job whose cause is gone is not returned: its session is given a new grant, which ends the job.
 -- One that is not understood is put off, so that it does not keep others waiting.
-local function jobs_claim(keys, args)
+local function jobs_take(keys, args)
   local p = keys[1]
   local now = clock(args[1])
   local lease = tonumber(args[3])
@@ -151,14 +218,15 @@ local function jobs_claim(keys, args)
       elseif verdict == 'hold' then
         j:zadd(p .. ':jobs', now + lease, uid)
         claimed[#claimed + 1] = { uid, tonumber(job.attempts), job.cause, job.session, value, job.state,
-          tonumber(job.noted) }
+          tonumber(job.noted), job.action or 'cut', job.treatment or '', job.wanted or '',
+          job.pending or '', job.applied or '' }
       elseif verdict == 'credit' then
         wake_session(j, p, job.session, now, ALL)
         j:zadd(p .. ':jobs', now + lease, uid)
       elseif verdict == 'later' then
         j:zadd(p .. ':jobs', job.due, uid)
       else
-        local event = finish_job(j, p, uid, 'proven', now)
+        local event = finish_job(j, p, uid, job and job.action and 'ended' or 'proven', now)
         if event then
           n = n + 2
           events[n - 1], events[n] = 'j', event
@@ -171,6 +239,17 @@ local function jobs_claim(keys, args)
   end)
   local nearest = redis.call('ZRANGE', p .. ':jobs', 0, 0, 'WITHSCORES')
   return { now, tonumber(nearest[2] or -1), claimed }
+end
+
+-- jobs_claim: the same for processes that know cuts alone.
+local function jobs_claim(keys, args)
+  local taken = jobs_take(keys, args)
+  local cuts = {}
+  for _, job in ipairs(taken[3]) do
+    if job[8] == 'cut' then cuts[#cuts + 1] = { unpack(job, 1, 7) } end
+  end
+  taken[3] = cuts
+  return taken
 end
 
 -- jobs_put_off: give back jobs that were claimed and not begun.
@@ -193,7 +272,8 @@ end
 
 -- job_transmit: ask leave for one transmission of a job, right before it is sent.
 --
--- args     now, uid (hex), lease (ms)
+-- args     now, uid (hex), lease (ms), what is sent: '' or 'redirect' for a cut that is to be a
+--          walled garden; for a change the state of it that the request was made of: its pending
 -- returns  1 if the cause still holds (noted as one more attempt), else 0
 local function job_transmit(keys, args)
   local p = keys[1]
@@ -211,19 +291,48 @@ local function job_transmit(keys, args)
       j:zadd(p .. ':jobs', verdict == 'later' and job.due or now, uid)
       return 0
     end
-    j:write({ 'HSET', key, 'state', job.state, 'attempts', job.attempts },
-      'HSET', key, 'state', 'sending', 'attempts', tonumber(job.attempts) + 1)
+    if job.action and (args[4] ~= job.pending .. '=' .. job.treatment .. '=' .. job.wanted) then
+      j:zadd(p .. ':jobs', now, uid)  -- something else is asked for meanwhile
+      return 0
+    end
+    local back = { 'HSET', key, 'state', job.state, 'attempts', job.attempts }
+    local set = { 'HSET', key, 'state', 'sending', 'attempts', tonumber(job.attempts) + 1 }
+    if job.action then
+      local applied = job.applied
+      if job.treatment ~= '' and not string.find(applied, job.treatment, 1, true) then
+        applied = applied == '' and job.treatment or applied .. ',' .. job.treatment
+      end
+      back[7], back[8], set[7], set[8] = 'applied', job.applied, 'applied', applied
+    elseif args[4] == 'redirect' then
+      back[7], back[8], set[7], set[8] = 'gardened', job.gardened or 0, 'gardened', 1
+    end
+    j:write(back, unpack(set))
     j:zadd(p .. ':jobs', now + tonumber(args[3]), uid)
     return 1
   end)
 end
 
+-- Note that the NAS has taken a change.
+local function settle_change(p, books, key, job, args, now)
+  local _, flat = job_of(p, job.uid)
+  atomically(function(j)
+    j:zrem(p .. ':jobs', job.uid)
+    j:write({ 'HSET', key, unpack(flat) }, 'HSET', key, 'state', 'in_force', 'noted', now,
+      'result', args[4], 'error_cause', args[5], 'pending', '', 'applied', job.treatment)
+    if job.treatment == '' then j:write({ 'HSET', key, unpack(flat) }, 'DEL', key) end
+    job.result, job.error_cause = args[4], args[5]
+    j:settle(p, books, { 'j', job_event(job, 'in_force', now) }, 2)
+  end)
+end
+
 -- job_report: note what a transmission came to, and when to look at the job again.
 --
--- args     now, uid (hex), state (acknowledged, gone, refused, unanswered), result (text), Error-Cause or 0,
---          milliseconds until it is due again
+-- args     now, uid (hex), state (acknowledged, gone, refused, unanswered, gardened; in_force for a
+--          change), result (text), Error-Cause or 0, milliseconds until it is due again
 -- returns  1, or 0 if the job has ended meanwhile
--- A deadline that a commit set meanwhile stands: what was sent belonged to the one before it.
+-- A deadline that a commit set meanwhile stands: what was sent belonged to the one before it. So does
+-- a newer change. One that is in force is not due any more; it is kept as long as the session is
+-- under a treatment, so that the next one knows of it.
 local function job_report(keys, args)
   local p = keys[1]
   local now = clock(args[1])
@@ -233,7 +342,13 @@ local function job_report(keys, args)
   if not job then return 0 end
   local key = p .. ':j:' .. uid
   local state, due = args[3], now + tonumber(args[6])
-  if is_later(job, now) then state, due = job.state, job.due end
+  if is_later(job, now) or (job.action and job.state == 'scheduled') then
+    state, due = job.state, job.due
+  end
+  if state == 'in_force' then
+    settle_change(p, books, key, job, args, now)
+    return 1
+  end
   local noted = state == job.state and job.noted or now
   atomically(function(j)
     j:write({ 'HSET', key, 'state', job.state, 'due', job.due, 'noted', job.noted,
@@ -280,6 +395,32 @@ local function job_request(keys, args)
   return uid
 end
 
+-- job_change: a person, or an event outside of any commit, asks for a change of a session.
+--
+-- args     now, session key, action, wanted (text), cause
+-- returns  the job's uid, or '' if there is no such open session
+local function job_change(keys, args)
+  local p = keys[1]
+  local now = clock(args[1])
+  local books = open_books(p)
+  local key = p .. ':s:' .. args[2]
+  local value = redis.call('GET', key)
+  local s = value and session_of(value)
+  if not s or not has(s.flags, OPEN) then return '' end
+  local id = change_uid(s.uid)
+  atomically(function(j)
+    schedule_change(j, p, { uid = s.uid, session = args[2], account = s.account, action = args[3],
+      wanted = args[4], cause = args[5], now = now })
+    if not has(s.flags, CHANGED) then
+      j:write({ 'SET', key, value }, 'SET', key, session_value(s.flags + CHANGED, s.version, s.held,
+        s.seen, s.wake, s.quiet, s.uid, s.account, string.sub(value, s.state_at)))
+    end
+    j:settle(p, books, { 'j', job_event(job_of(p, id), 'requested', now) }, 2)
+  end)
+  notify(p)
+  return id
+end
+
 -- jobs_live: the live jobs, soonest first.
 --
 -- args     most jobs
@@ -294,9 +435,11 @@ local function jobs_live(keys, args)
 end
 
 -- A store that is full takes no more records; sessions are cut all the same.
+redis.register_function({ function_name = 'ratewire_1_jobs_take', callback = jobs_take, flags = { 'allow-oom' } })
 redis.register_function({ function_name = 'ratewire_1_jobs_claim', callback = jobs_claim, flags = { 'allow-oom' } })
 redis.register_function({ function_name = 'ratewire_1_jobs_put_off', callback = jobs_put_off, flags = { 'allow-oom' } })
 redis.register_function({ function_name = 'ratewire_1_job_transmit', callback = job_transmit, flags = { 'allow-oom' } })
 redis.register_function({ function_name = 'ratewire_1_job_report', callback = job_report, flags = { 'allow-oom' } })
 redis.register_function({ function_name = 'ratewire_1_job_request', callback = job_request, flags = { 'allow-oom' } })
+redis.register_function({ function_name = 'ratewire_1_job_change', callback = job_change, flags = { 'allow-oom' } })
 redis.register_function({ function_name = 'ratewire_1_jobs_live', callback = jobs_live, flags = { 'no-writes' } })

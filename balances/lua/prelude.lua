@@ -23,7 +23,7 @@ local STALE_SESSION, NO_ACCOUNT, STALE_RATING, STALE_CREDIT, STALE_BOOT, BOUND, 
 local LATE_WINDOW_MS = 7 * 24 * 3600 * 1000
 
 local UNLIMITED, SUSPENDED, CLOSED, POOLED = 1, 2, 4, 8  -- account flags; POOLED: it has a pool
-local OPEN, CUTTING, REGRANT = 1, 2, 4         -- session flags
+local OPEN, CUTTING, REGRANT, CHANGED = 1, 2, 4, 8  -- session flags; CHANGED: it has had a change
 
 -- Whether a set of flags (an integer below 256) has one of them.
 local function has(flags, flag)

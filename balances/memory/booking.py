@@ -10,7 +10,9 @@ from balances.memory.partition import Partition, Session, Wake
 from balances.messages import (
     COMMITTED,
     Account,
+    Action,
     AnyMovement,
+    Change,
     CutCause,
     DropSubscriber,
     GrantAllowance,
@@ -52,7 +54,10 @@ class Booking:
     def book(self, steps: list[Step], loose: list[bytes]) -> list[Outcome]:
         """Book what can be; return the outcomes, which tell what is there after all of them."""
         partition = self._partition
-        entries = sum(len(step.entries) + (step.pool is not None) for step in steps) + len(loose)
+        entries = len(loose) + sum(
+            len(step.entries) + (step.pool is not None) + (step.change is not None)
+            for step in steps
+        )
         if len(steps) > MAX_STEPS or entries > MAX_ENTRIES:
             raise StoreRefused(
                 f"a commit of {len(steps)} steps and {entries} entries:"
@@ -146,8 +151,11 @@ class Booking:
             quiet=step.quiet,
             state=step.state,
         )
+        restored = False
         if old and not (goes_on and stored.cutting):
             outcome = "cancelled" if goes_on else "proven"
+            before = self._partition.jobs.get(old.uid.hex())
+            restored = goes_on and before is not None and before.gardened
             self._events += enforcement.finish(
                 self._partition, old.uid.hex(), outcome, self._now_ms
             )
@@ -155,6 +163,15 @@ class Booking:
         if session and session.stored.open:
             after.leased_until_ms = session.leased_until_ms
         self._partition.put_session(after, self._now_ms)
+        if restored:
+            cause = step.cut_cause.name.lower()
+            self._change(after, Change(Action.RESTORE, cause=cause), gardened=True)
+        if old and not goes_on:
+            self._events += enforcement.finish(
+                self._partition, enforcement.change_uid(old.uid), "ended", self._now_ms
+            )
+        if step.change is not None:
+            self._change(after, step.change)
         if cut:
             enforcement.schedule(
                 self._partition,
@@ -165,6 +182,12 @@ class Booking:
                 granted=step.grant > 0,
                 least=step.least,
             )
+
+    def _change(self, session: Session, change: Change, *, gardened: bool = False) -> None:
+        job = enforcement.schedule_change(
+            self._partition, session, change, self._now_ms, gardened=gardened
+        )
+        self._events.append(enforcement.event_of(job, "requested", self._now_ms))
 
     def _wake_overdrawn(self) -> None:
         """Where charges went beyond what there was, what siblings hold has to be granted anew."""
@@ -187,7 +210,7 @@ def _is_faulty(step: Step, old: StoredSession | None) -> bool:
     return (
         step.charge < 0
         or step.want < 0
-        or (not step.open and step.want > 0)
+        or (not step.open and (step.want > 0 or step.change is not None))
         or step.cut_cause not in tuple(CutCause)
         or (old is not None and old.open and old.account != step.account)
     )

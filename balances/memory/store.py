@@ -15,8 +15,10 @@ from balances.memory.partition import Partition, Roster, Session, Wake
 from balances.messages import (
     Account,
     AccountAudit,
+    Action,
     AnyMovement,
     Books,
+    Change,
     Claim,
     ClaimedJob,
     CommitResult,
@@ -187,7 +189,8 @@ class MemoryStore:
             job = partition.jobs[uid]
             verdict, session = enforcement.judge(partition, job, now_ms)
             if session is None:
-                events += enforcement.finish(partition, uid, "proven", now_ms)
+                over = "proven" if job.action == Action.CUT else "ended"
+                events += enforcement.finish(partition, uid, over, now_ms)
                 continue
             later = job.due_ms if verdict is Verdict.LATER else now_ms + lease_ms
             partition.job_agenda.set(uid, later)
@@ -206,17 +209,18 @@ class MemoryStore:
             if uid in partition.jobs:
                 partition.job_agenda.set(uid, now_ms + again_in_ms)
 
-    async def may_transmit(self, uid: str, lease_ms: int) -> bool:
+    async def may_transmit(self, uid: str, lease_ms: int, asked: str = "") -> bool:
         partition, now_ms = self._partition, self._clock()
         partition.require_open_books()
         job = partition.jobs.get(uid)
         if job is None:
             return False
         verdict, session = enforcement.judge(partition, job, now_ms)
+        if verdict is Verdict.HOLDS and job.action != Action.CUT and asked != job.asked:
+            partition.job_agenda.set(uid, now_ms)  # something else is asked for meanwhile
+            return False
         if verdict is Verdict.HOLDS:
-            partition.jobs[uid] = msgspec.structs.replace(
-                job, state="sending", attempts=job.attempts + 1
-            )
+            partition.jobs[uid] = enforcement.transmit(job, asked)
             partition.job_agenda.set(uid, now_ms + lease_ms)
             return True
         partition.job_agenda.set(uid, job.due_ms if verdict is Verdict.LATER else now_ms)
@@ -234,8 +238,16 @@ class MemoryStore:
         if job is None:
             return False
         noted = msgspec.structs.replace(job, result=result, error_cause=error_cause)
-        # A deadline that was set meanwhile stands: what was sent belonged to the one before it.
-        if job.state != enforcement.SCHEDULED or job.due_ms <= now_ms:
+        # A deadline that was set meanwhile stands: what was sent belonged to the one before it. So
+        # does a newer change.
+        is_change = job.action != Action.CUT
+        stands = job.state == enforcement.SCHEDULED and (is_change or job.due_ms > now_ms)
+        if state == enforcement.IN_FORCE and not stands:
+            event = enforcement.settle_change(partition, job, result, error_cause, now_ms)
+            partition.append_events([event])
+            self._tell_waiting()
+            return True
+        if not stands:
             noted = msgspec.structs.replace(
                 noted,
                 state=state,
@@ -267,6 +279,17 @@ class MemoryStore:
         partition.append_events([event])
         self._tell_waiting()
         return uid
+
+    async def request_change(self, session: str, change: Change) -> str | None:
+        partition, now_ms = self._partition, self._clock()
+        partition.require_open_books()
+        kept = partition.session(session, now_ms)
+        if kept is None or not kept.stored.open:
+            return None
+        job = enforcement.schedule_change(partition, kept, change, now_ms)
+        partition.append_events([enforcement.event_of(job, "requested", now_ms)])
+        self._tell_waiting()
+        return job.uid
 
     async def live_jobs(self, limit: int) -> list[Job]:
         return [self._partition.jobs[uid] for uid in self._partition.job_agenda.soonest(limit)]
@@ -353,7 +376,7 @@ class MemoryStore:
             settled_lag=len(partition.entries),
             accounts=len(partition.accounts),
             open_sessions=len(partition.looks),
-            live_jobs=len(partition.jobs),
+            live_jobs=len(partition.job_agenda),
             fence=partition.fence,
             totals=partition.totals(),
         )
@@ -433,7 +456,18 @@ class MemoryStore:
 
 def _claimed(job: Job, stored: StoredSession) -> ClaimedJob:
     return ClaimedJob(
-        job.uid, job.session, job.cause, job.state, job.attempts, job.noted_ms, stored
+        job.uid,
+        job.session,
+        job.cause,
+        job.state,
+        job.attempts,
+        job.noted_ms,
+        stored,
+        job.action,
+        job.treatment,
+        job.wanted,
+        job.pending,
+        job.applied,
     )
 
 

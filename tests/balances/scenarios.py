@@ -5,6 +5,8 @@ from typing import Any
 
 from balances.messages import (
     Account,
+    Action,
+    Change,
     DropSubscriber,
     OpenAccount,
     Post,
@@ -15,6 +17,9 @@ from balances.messages import (
 from tests.balances.world import ALICE, LEASE_MS, LIFETIME_MS, SESSION, SIBLING, World, uid_of
 
 UID = uid_of(SESSION).hex()
+CHANGE = f"{UID}-change"
+THROTTLED = "throttle=throttle=1000/500"
+THROTTLE = Change(Action.THROTTLE, "1000/500", "policy")
 
 
 def account_to_restore() -> Account:
@@ -66,6 +71,29 @@ async def a_begun_job_and_credit(world: World) -> None:
 async def a_persons_job(world: World) -> None:
     await an_open_session(world)
     await world.jobs.request_disconnect(SESSION)
+
+
+async def a_change_asked_for(world: World) -> None:
+    await an_open_session(world)
+    await world.jobs.request_change(SESSION, THROTTLE)
+
+
+async def a_change_sent(world: World) -> None:
+    await a_change_asked_for(world)
+    assert await world.jobs.may_transmit(CHANGE, LEASE_MS, THROTTLED)
+
+
+async def a_change_in_force(world: World) -> None:
+    await a_change_sent(world)
+    await world.jobs.report_job(CHANGE, "in_force", "ack", 0, 0)
+
+
+async def a_job_in_the_garden(world: World) -> None:
+    await a_session_to_be_cut(world)
+    await world.jobs.claim_jobs(10, LEASE_MS)
+    assert await world.jobs.may_transmit(UID, LEASE_MS, "redirect")
+    await world.jobs.report_job(UID, "gardened", "ack", 0, 60_000)
+    await world.top_up(20)
 
 
 async def siblings(world: World) -> None:
@@ -200,6 +228,23 @@ SCENARIOS: dict[str, tuple[Callable[[World], Awaitable[object]], ...]] = {
     ),
     "report": (a_begun_job, lambda world: world.jobs.report_job(UID, "refused", "x", 5, 900)),
     "request": (an_open_session, lambda world: world.jobs.request_disconnect(SESSION)),
+    "change": (an_open_session, lambda world: world.jobs.request_change(SESSION, THROTTLE)),
+    "change again": (
+        a_change_in_force,
+        lambda world: world.jobs.request_change(SESSION, Change(Action.QUOTA)),
+    ),
+    "change by a commit": (an_open_session, commit(want=10, change=THROTTLE)),
+    "a change that is sent": (
+        a_change_asked_for,
+        lambda world: world.jobs.may_transmit(CHANGE, 1000, THROTTLED),
+    ),
+    "a change that is taken": (
+        a_change_sent,
+        lambda world: world.jobs.report_job(CHANGE, "in_force", "ack", 0, 0),
+    ),
+    "close under a change": (a_change_in_force, commit(open=False)),
+    "leave the garden": (a_job_in_the_garden, commit(want=10)),
+    "leave the garden for a while": (a_job_in_the_garden, commit(want=90, cut_after_ms=9000)),
     "log in": (nothing, lambda world: world.ask(want=300)),
     "log in again": (
         grants_of_all_kinds,

@@ -42,7 +42,8 @@ async def arm(world: World, number: int) -> int:
 #: Where one step or one job may fail and the others go on: tests below.
 PARTLY = (
     *("claim", "cancel a job", "go on under a person's job", "all kinds at once"),
-    "begin with a grant",
+    *("begin with a grant", "leave the garden", "leave the garden for a while"),
+    *("move the deadline", "move a begun job"),
 )
 
 

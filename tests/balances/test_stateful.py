@@ -27,7 +27,9 @@ from balances.entries import JOB_FIELD, JobEvent, decode_job_event
 from balances.errors import StoreError
 from balances.keys import grant_pointers
 from balances.messages import (
+    Action,
     AnyMovement,
+    Change,
     Claim,
     CutCause,
     DropSubscriber,
@@ -100,7 +102,12 @@ class Plan(msgspec.Struct):
     quiet: int
     stale: str
     takes_grant: bool
+    change: Change | None
 
+
+CHANGES = st.builds(
+    Change, st.sampled_from([each for each in Action if each is not Action.CUT]), st.just("x")
+)
 
 PLANS = st.builds(
     Plan,
@@ -118,6 +125,7 @@ PLANS = st.builds(
     quiet=st.sampled_from([60, 900]),
     stale=st.sampled_from(["", "", "", "", "", "", "session", "rating", "boot", "grant"]),
     takes_grant=st.booleans(),
+    change=st.one_of(st.none(), st.none(), st.none(), CHANGES),
 )
 
 
@@ -381,6 +389,7 @@ class BooksMachine(RuleBasedStateMachine):
             "entries": (b"%s" % plan.account.encode(),) * plan.entries,
             "report": plan.report,
             "quiet": quiet,
+            "change": plan.change if plan.open else None,
         }
         account = plan.account
         if stored is not None and stored.open and plan.stale != "session":
@@ -451,20 +460,35 @@ class BooksMachine(RuleBasedStateMachine):
     @rule(index=st.integers(0, 5), lease_ms=st.sampled_from([500, 60_000]))
     def a_job_is_sent(self, index: int, lease_ms: int) -> None:
         uid = self.some_job(index)
-        self.both(lambda world: world.jobs.may_transmit(uid, lease_ms))
+        asked = self.asked_of(uid)
+        self.both(lambda world: world.jobs.may_transmit(uid, lease_ms, asked))
 
     @rule(
         index=st.integers(0, 5),
-        state=st.sampled_from(["acknowledged", "refused", "unanswered"]),
+        state=st.sampled_from(["done", "refused", "unanswered"]),
         again_in_ms=st.sampled_from([500, 60_000]),
     )
     def a_job_is_reported(self, index: int, state: str, again_in_ms: int) -> None:
         uid = self.some_job(index)
+        if state == "done":
+            asked = self.asked_of(uid)
+            state = {"": "acknowledged", "redirect": "gardened"}.get(asked, "in_force")
         self.both(lambda world: world.jobs.report_job(uid, state, "é", 503, again_in_ms))
 
     def some_job(self, index: int) -> str:
         jobs = self.run(self.model.jobs.live_jobs(100))
         return jobs[index].uid if index < len(jobs) else "0" * 32
+
+    def asked_of(self, uid: str) -> str:
+        """What a job asks for; of cuts every other one is to be a walled garden."""
+        for job in self.run(self.model.jobs.live_jobs(100)):
+            if job.uid == uid and job.action != Action.CUT:
+                return job.asked
+        return "redirect" if int(uid[:32], 16) % 2 else ""
+
+    @rule(session=st.sampled_from(SESSIONS), change=CHANGES)
+    def a_change_is_asked_for(self, session: str, change: Change) -> None:
+        self.both(lambda world: world.jobs.request_change(session, change))
 
     @rule(session=st.sampled_from(SESSIONS))
     def a_person_disconnects(self, session: str) -> None:
