@@ -80,6 +80,7 @@ class EnforcementEvent(msgspec.Struct, frozen=True):
     attempts: int
     result: str
     error_cause: int
+    action: str = "cut"
 
 
 class ReviewCounts(msgspec.Struct, frozen=True):
@@ -160,6 +161,7 @@ async def enforcement(
             attempts=row["attempts"],
             result=row["result"],
             error_cause=row["error_cause"],
+            action=row["action"],
         )
         for row in await conn.fetch(_SQL["enforcement"], session_uid, limit)
     ]

@@ -4,6 +4,7 @@ from collections.abc import Iterable, Sequence
 from uuid import UUID
 
 from balances.entries import Closed
+from balances.messages import Action
 from billing.database import Connection
 from billing.settlement import usage_rows
 from billing.settlement.rows import (
@@ -180,6 +181,7 @@ async def _note_jobs(conn: Connection, settlement: Settlement) -> None:
             "attempts",
             "result",
             "error_cause",
+            "action",
         ),
         records=[
             (
@@ -193,6 +195,7 @@ async def _note_jobs(conn: Connection, settlement: Settlement) -> None:
                 note.event.attempts,
                 note.event.result,
                 note.event.error_cause,
+                note.event.action or Action.CUT,
             )
             for note in settlement.jobs
         ],

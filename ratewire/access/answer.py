@@ -6,7 +6,8 @@ from radius.encoding import Attribute, Line, encode
 from radius.passwords import MsChap2, MsChap2Success, mschap2_error
 from radius.profiles import Profile
 from radius.profiles import Volume as VolumeAttribute
-from ratewire.access.decision import MESSAGES, Promise, Refusal, Rules, Volume
+from ratewire.access.decision import MESSAGES, Promise, Refusal, Rules
+from ratewire.access.limits import Volume
 from ratewire.pipeline.tickets import class_of
 from rating.access import Access
 

@@ -8,8 +8,9 @@ from balances.messages import Account
 from billing.subscribers.login import Bounds
 from radius.access import Login, mac_of
 from radius.profiles import Profile
-from ratewire.access.limits import octets_for, seconds_for, wanted
+from ratewire.access.limits import Volume, seconds_for, volume_for, wanted
 from rating.plan import Plan
+from rating.reservation import Cost
 
 
 class Rules(msgspec.Struct, frozen=True):
@@ -51,14 +52,6 @@ MESSAGES = {
 }
 
 
-class Volume(msgspec.Struct, frozen=True):
-    """How many octets the session may use, at most, by scope; None: any number."""
-
-    octets_in: int | None = None
-    octets_out: int | None = None
-    octets_total: int | None = None
-
-
 class Promise(msgspec.Struct, frozen=True):
     """What a login is given if the store grants it: `grant_micros` of the `want_micros` asked for.
 
@@ -87,35 +80,33 @@ def refusal_of(login: Login, account: Account, plan: Plan | None, bounds: Bounds
 
 
 def promise_of(
-    plan: Plan, available: int | None, profile: Profile, rules: Rules
+    plan: Plan, cost: Cost, available: int | None, profile: Profile, rules: Rules
 ) -> Promise | Refusal:
     """Return what a session under a plan may have; `available` is None for unlimited credit.
+
+    `cost` is what its usage would be charged. What allowances pay needs no credit.
 
     A session that we can cut reserves its first slice, and its limits are all that there is: the
     NAS's own count is the second line of defence, for when we cannot be reached. One that we cannot
     cut reserves for as long as it is let run on its own.
     """
     horizon = rules.interim * 5 // 4 if profile.can_cut else rules.uncut
-    want = wanted(plan, horizon)
+    want = wanted(plan, cost, horizon)
     longest = plan.access.session_seconds or None
     if not profile.can_cut:
         longest = min(horizon, longest or horizon)
-    if available is None or want == 0:
+    if available is None:
         return Promise(want, want, longest, Volume())
-    if available <= 0 or available < plan.minimum_credit_micros:
+    if want and (available <= 0 or available < plan.minimum_credit_micros):
         return Refusal.NO_CREDIT
-    grant = min(want, available)
+    grant = min(want, max(available, 0))
     reach = available if profile.can_cut else grant
-    seconds = _least(seconds_for(plan, reach), longest)
+    seconds = _least(seconds_for(cost, reach), longest)
     if seconds == 0:
         return Refusal.NO_CREDIT
     volume = Volume()
     if profile.quota.volume and profile.quota.in_accept:
-        volume = Volume(
-            octets_for(plan, reach, "in"),
-            octets_for(plan, reach, "out"),
-            octets_for(plan, reach, "total"),
-        )
+        volume = volume_for(cost, reach, horizon)
     return Promise(want, grant, seconds, volume)
 
 

@@ -43,11 +43,13 @@ from ratewire.access.decision import (
     session_limit,
     takes_in,
 )
+from ratewire.access.limits import cost_of_login
 from ratewire.access.slowing import FORGET_MS, guessed, hold_ms
 from ratewire.observer import Observer
 from ratewire.outage import Outage
 from ratewire.pipeline.plans import Plans
 from ratewire.pipeline.raters import PlanReader
+from ratewire.pipeline.sharing import service_of
 from ratewire.pipeline.tickets import garden_class
 from ratewire.pipeline.uids import session_uid
 from rating.plan import Plan
@@ -224,7 +226,17 @@ class Desk:
         if refusal is not None:
             return refusal
         assert plan is not None
-        return promise_of(plan, known.account.available, profile, self._rules)
+        login = known.login
+        cost = cost_of_login(
+            plan,
+            known.account,
+            username=login.user_name,
+            service=service_of(plan, login.nas, login.user_name, login.attributes, ()),
+            now=self._clock_ms() // 1000,
+        )
+        if cost is None:
+            return Refusal.NO_PLAN
+        return promise_of(plan, cost, known.account.available, profile, self._rules)
 
     async def _reserve(
         self, known: _Known, plan: Plan, promise: Promise, profile: Profile

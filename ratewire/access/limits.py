@@ -1,51 +1,98 @@
-"""How long and how far money reaches under a plan, for a session that begins. Pure."""
+"""How long and how far money reaches, for a session that begins or runs. Pure.
+
+All of it asks the tariff itself what further usage would cost (rating.reservation.Cost), so that
+services, time bands, tiers and allowances count as they will when the usage is charged.
+"""
 
 from collections.abc import Callable
 from typing import Literal
 
+import msgspec
+
+from balances.messages import Account
+from ratewire.pipeline.credit import Credit
+from ratewire.pipeline.sharing import is_needed, sharing_of
 from rating.charge import running_total
 from rating.plan import Plan
 from rating.quantity import Counters
+from rating.reservation import Cost, cost_of
+from rating.tally import begin
+from rating.usage import Meter, Phase
 
 Scope = Literal["in", "out", "total"]
 
-#: More seconds or octets than these are no limit: a year, and 2^62.
-MOST_SECONDS = 366 * 86_400
+#: More seconds or octets than these are no limit: a month, and 2^62.
+MOST_SECONDS = 31 * 86_400
 MOST_OCTETS = 2**62
 
 
-def wanted(plan: Plan, seconds: int) -> int:
+class Volume(msgspec.Struct, frozen=True):
+    """How many octets a session may use, at most, by scope; None: any number."""
+
+    octets_in: int | None = None
+    octets_out: int | None = None
+    octets_total: int | None = None
+
+
+def cost_of_login(
+    plan: Plan, account: Account, *, username: str, service: str, now: int
+) -> Cost | None:
+    """Return what usage of a session that begins now (Unix seconds) would cost.
+
+    None if it cannot be told now: what the account shares is not understood here.
+    """
+    if not is_needed(plan, account, None):
+        return lambda ahead: running_total(plan.tariff, ahead)
+    sharing = sharing_of(plan, account, Credit(), username=username, service=service)
+    if isinstance(sharing, str):
+        return None
+    sharing.tally = begin(plan, now, now, service)
+    return cost_of(plan, Meter(0, Phase.OPEN, now, now, now), sharing)
+
+
+def wanted(plan: Plan, cost: Cost, seconds: int) -> int:
     """Return the micros to reserve for a session's first so many seconds.
 
     As rating.reservation has it for a session of which nothing is known: at least the plan's
     reserve in each direction.
     """
-    used = Counters(seconds, plan.reserve_octets, plan.reserve_octets)
-    return running_total(plan.tariff, used)
+    return cost(Counters(seconds, plan.reserve_octets, plan.reserve_octets))
 
 
-def seconds_for(plan: Plan, micros: int) -> int | None:
+def seconds_for(cost: Cost, micros: int) -> int | None:
     """Return the greatest number of seconds that cost at most so much; None for no limit."""
-    return _greatest(
-        MOST_SECONDS, lambda n: running_total(plan.tariff, Counters(n)) <= max(micros, 0)
-    )
+    return _greatest(MOST_SECONDS, lambda n: cost(Counters(n)) <= max(micros, 0))
 
 
-def octets_for(plan: Plan, micros: int, scope: Scope) -> int | None:
+def octets_for(cost: Cost, micros: int, scope: Scope, spread: int = 0) -> int | None:
     """Return the greatest number of octets that cost at most so much; None for no limit.
 
-    Of octets in total those that cost the most are reckoned with: all in one direction.
+    Whether they are used at once or evenly over `spread` seconds, in which a dearer time band may
+    begin. Of octets in total those that cost the most are reckoned with: all in one direction.
     """
 
     def affordable(octets: int) -> bool:
         directions = {
-            "in": [Counters(0, octets, 0)],
-            "out": [Counters(0, 0, octets)],
-            "total": [Counters(0, octets, 0), Counters(0, 0, octets)],
+            "in": [(octets, 0)],
+            "out": [(0, octets)],
+            "total": [(octets, 0), (0, octets)],
         }
-        return all(running_total(plan.tariff, used) <= max(micros, 0) for used in directions[scope])
+        return all(
+            cost(Counters(seconds, *used)) <= max(micros, 0)
+            for seconds in {0, spread}
+            for used in directions[scope]
+        )
 
     return _greatest(MOST_OCTETS, affordable)
+
+
+def volume_for(cost: Cost, micros: int, spread: int = 0) -> Volume:
+    """Return how many octets of each scope cost at most so much; see `octets_for`."""
+    return Volume(
+        octets_for(cost, micros, "in", spread),
+        octets_for(cost, micros, "out", spread),
+        octets_for(cost, micros, "total", spread),
+    )
 
 
 def _greatest(most: int, affordable: Callable[[int], bool]) -> int | None:

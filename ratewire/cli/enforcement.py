@@ -158,12 +158,13 @@ def jobs(
         return
     print_table(
         f"Live jobs: {len(found.live)}",
-        ("session", "account", "NAS", "cause", "state", "sent", "due (UTC)", "result"),
+        ("session", "account", "NAS", "action", "cause", "state", "sent", "due (UTC)", "result"),
         [
             (
                 job.session,
                 job.account,
                 job.nas,
+                f"{job.action} {job.wanted}".rstrip(),
                 job.cause,
                 job.state,
                 job.transmissions,
@@ -175,13 +176,14 @@ def jobs(
     )
     print_table(
         f"Events, the newest {limit} at most",
-        ("at (UTC)", "session", "account", "NAS", "cause", "event", "sent", "result"),
+        ("at (UTC)", "session", "account", "NAS", "action", "cause", "event", "sent", "result"),
         [
             (
                 moment(event.at),
                 event.session,
                 event.account,
                 event.nas,
+                event.action,
                 event.cause,
                 event.event,
                 event.transmissions,

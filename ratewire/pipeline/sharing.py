@@ -1,13 +1,14 @@
 """What pricing needs beyond a session's counters: zone, service, what its account shares."""
 
 import struct
+from collections.abc import Sequence
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 import msgspec
 
 from balances.messages import Account
 from radius.attributes import CALLED_STATION_ID, NAS_PORT_TYPE
-from radius.records import AccountingRecord, text
+from radius.records import Attributes, text
 from ratewire.pipeline.credit import Credit
 from rating.calendar import Cycle
 from rating.compiled import compiled
@@ -46,19 +47,23 @@ def sharing_of(
     return Sharing(Subject(Cycle(zone, pool.billing_day), username, service), pool, tally)
 
 
-def service_of(plan: Plan, record: AccountingRecord) -> str:
-    """Return the service that the record of a session that begins is of, by the plan's tariff."""
+def service_of(
+    plan: Plan, nas: str, user_name: str, raw: Attributes, classes: Sequence[bytes]
+) -> str:
+    """Return the service that a session which begins is of, by the plan's tariff.
+
+    `raw` are the attributes of its login or of its first record.
+    """
     if not plan.tariff.services:
         return ""
-    raw = record.attributes
     called, port_type = raw.get(CALLED_STATION_ID), raw.get(NAS_PORT_TYPE)
-    _, _, realm = (record.user_name or "").rpartition("@")
+    _, _, realm = user_name.rpartition("@")
     return compiled(plan.tariff).service_of(
         {
-            "nas": record.nas,
-            "realm": realm if "@" in (record.user_name or "") else "",
+            "nas": nas,
+            "realm": realm if "@" in user_name else "",
             "called_station": text(called) if called else "",
             "port_type": str(int.from_bytes(port_type)) if port_type else "",
-            "class": text(record.classes[0]) if record.classes else "",
+            "class": text(classes[0]) if classes else "",
         }
     )

@@ -271,7 +271,9 @@ class Rater:
         if isinstance(resolved, Unratable | Deferred):
             return resolved
         account, plan = resolved
-        service = service_of(plan, record)
+        service = service_of(
+            plan, record.nas, record.user_name or "", record.attributes, record.classes
+        )
         sharing = None
         if is_needed(plan, account, None):
             found_sharing = sharing_of(

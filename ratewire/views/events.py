@@ -9,12 +9,13 @@ from billing.review.listings import EnforcementEvent
 
 
 class EventView(msgspec.Struct, frozen=True):
-    """Something that happened to a job; `session` is the session it was to end."""
+    """Something that happened to a job; `session` is the session it was to end or to change."""
 
     session: str
     account: str
     acct_session_id: str
     nas: str
+    action: str
     cause: str
     event: str
     at: datetime
@@ -32,6 +33,7 @@ def event_view(event: EnforcementEvent) -> EventView:
         account=event.account,
         acct_session_id=acct_session_id,
         nas=nas,
+        action=event.action,
         cause=event.cause,
         event=event.event,
         at=event.at,

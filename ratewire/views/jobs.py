@@ -9,12 +9,16 @@ from ratewire.wiring import System
 
 
 class JobView(msgspec.Struct, frozen=True):
-    """One live job; `session` is the session it is to end."""
+    """One live job; `session` is the session it is to end, or to change.
+
+    `treatment` and `wanted` are what a change puts it under: a speed, a walled garden.
+    """
 
     session: str
     account: str
     acct_session_id: str
     nas: str
+    action: str
     cause: str
     state: str
     due_at: datetime
@@ -22,6 +26,8 @@ class JobView(msgspec.Struct, frozen=True):
     transmissions: int
     result: str
     error_cause: int
+    treatment: str = ""
+    wanted: str = ""
 
 
 async def job_views(system: System, *, limit: int) -> list[JobView]:
@@ -31,10 +37,11 @@ async def job_views(system: System, *, limit: int) -> list[JobView]:
         nas, acct_session_id = parts_of(job.session)
         views.append(
             JobView(
-                session=job.uid,
+                session=job.uid.partition("-")[0],
                 account=job.account,
                 acct_session_id=acct_session_id,
                 nas=nas,
+                action=job.action,
                 cause=job.cause,
                 state=job.state,
                 due_at=_moment(job.due_ms),
@@ -42,6 +49,8 @@ async def job_views(system: System, *, limit: int) -> list[JobView]:
                 transmissions=job.attempts,
                 result=job.result,
                 error_cause=job.error_cause,
+                treatment=job.treatment,
+                wanted=job.wanted,
             )
         )
     return views

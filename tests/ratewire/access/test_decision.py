@@ -5,19 +5,20 @@ import pytest
 
 from balances.messages import Account
 from billing.subscribers.login import NO_BOUNDS, Bounds
-from radius.profiles import builtin_profiles
+from radius.profiles import Profile, builtin_profiles
 from ratewire.access.decision import (
     MESSAGES,
     Promise,
     Refusal,
     Rules,
-    Volume,
     promise_of,
     refusal_of,
     session_limit,
     takes_in,
 )
+from ratewire.access.limits import Volume
 from rating.access import Access
+from rating.charge import running_total
 from rating.plan import Plan
 from tests.ratewire.access.logins import login
 from tests.ratewire.records import HOURLY, METERED
@@ -26,6 +27,13 @@ ACCOUNT = Account("acme", "EUR", 1_000_000, 0, 0, 0, 1, 0, 0)
 PROFILES = builtin_profiles()
 RULES = Rules()
 change = msgspec.structs.replace
+
+
+def promise(plan: Plan, available: int | None, profile: Profile, rules: Rules) -> Promise | Refusal:
+    """What a login under a plan may have, by its counters alone."""
+    return promise_of(
+        plan, lambda ahead: running_total(plan.tariff, ahead), available, profile, rules
+    )
 
 
 @pytest.mark.parametrize(
@@ -56,34 +64,34 @@ def test_every_refusal_has_its_words() -> None:
 class TestPromise:
     def test_a_slice_is_reserved_and_the_limits_are_all_there_is(self) -> None:
         """The NAS can be told to cut: its own limits are the second line."""
-        promise = promise_of(METERED, 1_000_000, PROFILES["mikrotik-ppp"], RULES)
-        assert isinstance(promise, Promise)
-        assert promise.want_micros == promise.grant_micros == 40_000
-        assert promise.volume == Volume(500_000_000, 500_000_000, 500_000_000)
-        assert promise.seconds is None
+        promised = promise(METERED, 1_000_000, PROFILES["mikrotik-ppp"], RULES)
+        assert isinstance(promised, Promise)
+        assert promised.want_micros == promised.grant_micros == 40_000
+        assert promised.volume == Volume(500_000_000, 500_000_000, 500_000_000)
+        assert promised.seconds is None
 
     def test_what_there_is_when_it_is_less(self) -> None:
-        promise = promise_of(METERED, 30_000, PROFILES["generic"], RULES)
-        assert isinstance(promise, Promise)
-        assert (promise.want_micros, promise.grant_micros) == (40_000, 30_000)
-        assert promise.volume == Volume(), "a generic NAS takes none"
+        promised = promise(METERED, 30_000, PROFILES["generic"], RULES)
+        assert isinstance(promised, Promise)
+        assert (promised.want_micros, promised.grant_micros) == (40_000, 30_000)
+        assert promised.volume == Volume(), "a generic NAS takes none"
 
     def test_a_nas_that_cannot_be_cut_reserves_all_that_it_is_let_do(self) -> None:
-        promise = promise_of(HOURLY, 10_000_000, PROFILES["ocserv"], RULES)
-        assert promise == Promise(600_000, 600_000, 3600, Volume())
-        short = promise_of(HOURLY, 60_000, PROFILES["ocserv"], RULES)
+        promised = promise(HOURLY, 10_000_000, PROFILES["ocserv"], RULES)
+        assert promised == Promise(600_000, 600_000, 3600, Volume())
+        short = promise(HOURLY, 60_000, PROFILES["ocserv"], RULES)
         assert short == Promise(600_000, 60_000, 360, Volume())
 
     def test_unlimited_credit(self) -> None:
-        promise = promise_of(HOURLY, None, PROFILES["generic"], RULES)
-        assert promise == Promise(62_500, 62_500, None, Volume())
+        promised = promise(HOURLY, None, PROFILES["generic"], RULES)
+        assert promised == Promise(62_500, 62_500, None, Volume())
 
     def test_the_longest_session_of_the_plan(self) -> None:
         plan = change(HOURLY, access=Access(session_seconds=7200))
-        promise = promise_of(plan, None, PROFILES["generic"], RULES)
-        assert isinstance(promise, Promise)
-        assert promise.seconds == 7200
-        little = promise_of(plan, 100_000, PROFILES["generic"], RULES)
+        promised = promise(plan, None, PROFILES["generic"], RULES)
+        assert isinstance(promised, Promise)
+        assert promised.seconds == 7200
+        little = promise(plan, 100_000, PROFILES["generic"], RULES)
         assert isinstance(little, Promise)
         assert little.seconds == 600
 
@@ -97,12 +105,12 @@ class TestPromise:
         ],
     )
     def test_without_enough_credit(self, plan: Plan, available: int) -> None:
-        assert promise_of(plan, available, PROFILES["generic"], RULES) is Refusal.NO_CREDIT
+        assert promise(plan, available, PROFILES["generic"], RULES) is Refusal.NO_CREDIT
 
     def test_what_costs_nothing_needs_no_credit(self) -> None:
         free = change(METERED, tariff=change(METERED.tariff, rules=()))
-        promise = promise_of(free, 0, PROFILES["generic"], RULES)
-        assert promise == Promise(0, 0, None, Volume())
+        promised = promise(free, 0, PROFILES["generic"], RULES)
+        assert promised == Promise(0, 0, None, Volume())
 
 
 class TestGarden:

@@ -12,7 +12,7 @@ from rating.plan import Plan
 from rating.pool import decode_pool
 from rating.tariff import AtMaximum, Counter, Rule, Service, Tariff
 from tests.ratewire.provider import INTERIM, START, STOP, Provider
-from tests.ratewire.records import METERED, record
+from tests.ratewire.records import METERED
 from tests.ratewire.stores import Meeting
 
 MB = 1_000_000
@@ -137,6 +137,6 @@ def test_a_service_is_known_by_realm_and_nas() -> None:
         "EUR", (), services=(Service("wifi", {"realm": ("wifi.*",), "nas": ("*bras",)}),)
     )
     plan = Plan("p", 1, tariff)
-    assert service_of(plan, record(START, user_name="amy@WIFI.example", nas="pop1/bras")) == "wifi"
-    assert service_of(plan, record(START, user_name="amy", nas="pop1/bras")) == ""
-    assert service_of(METERED, record(START, user_name="amy@wifi.x", nas="pop1/bras")) == ""
+    assert service_of(plan, "pop1/bras", "amy@WIFI.example", {}, ()) == "wifi"
+    assert service_of(plan, "pop1/bras", "amy", {}, ()) == ""
+    assert service_of(METERED, "pop1/bras", "amy@wifi.x", {}, ()) == ""
