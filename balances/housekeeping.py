@@ -6,15 +6,14 @@ from typing import cast
 from balances import layout
 from balances.connection import Connection
 from balances.errors import StoreEmpty
+from balances.jobs import Change, Job
 from balances.messages import (
     AccountAudit,
     Books,
-    Change,
     Claim,
     ClaimedJob,
     Due,
     DueSession,
-    Job,
     Position,
     StreamEntry,
     Totals,
@@ -89,10 +88,23 @@ class Housekeeping:
         return bool(leave)
 
     async def report_job(
-        self, uid: str, state: str, result: str, error_cause: int, again_in_ms: int
+        self,
+        uid: str,
+        state: str,
+        result: str,
+        error_cause: int,
+        again_in_ms: int,
+        asked: str = "",
     ) -> bool:
         noted = await self._connection.call(
-            "job_report", self._connection.clock, uid, state, result, error_cause, again_in_ms
+            "job_report",
+            self._connection.clock,
+            uid,
+            state,
+            result,
+            error_cause,
+            again_in_ms,
+            asked,
         )
         return bool(noted)
 

@@ -4,6 +4,7 @@ import enum
 
 import msgspec
 
+from balances.jobs import Change
 from rating.allowance import Bucket
 from rating.money import MAX_MICROS
 from rating.pool import Granted, Placed, encode_part
@@ -18,7 +19,8 @@ class SessionState(msgspec.Struct, frozen=True, array_like=True, gc=False):
     `reported_ms` is when its last report was made, by our own clocks (a NAS's clock may be wrong).
     `identity` is how its NAS knows it: MessagePack of radius.records.SessionIdentity. `admitted` is
     False as long as its account lacked the credit to begin. `tally` is there once
-    its price is not a function of its counters alone.
+    its price is not a function of its counters alone. What it uses in a walled garden, where it was
+    put while it ran (`garden`), is not charged.
 
     New fields go to the end, with a default: an old worker beside a new one reads and drops them.
     """
@@ -33,6 +35,7 @@ class SessionState(msgspec.Struct, frozen=True, array_like=True, gc=False):
     identity: msgspec.Raw
     admitted: bool = True
     tally: Tally | None = None
+    garden: bool = False
 
 
 encode_state = msgspec.msgpack.Encoder().encode
@@ -158,31 +161,6 @@ class CutCause(enum.IntEnum):
     EXHAUSTED = 1
     SUSPENDED = 2
     OPERATOR = 3
-
-
-class Action(enum.StrEnum):
-    """What an enforcement job does to a session on its NAS; all but a cut are changes."""
-
-    CUT = "cut"
-    THROTTLE = "throttle"
-    REDIRECT = "redirect"
-    RESTORE = "restore"
-    QUOTA = "quota"
-    PLAN = "plan"
-
-
-class Change(msgspec.Struct, frozen=True, array_like=True, gc=False):
-    """A change of a running session, to be carried out by a CoA-Request.
-
-    Throttle and redirect put it under a treatment, until restore: `wanted` says which, a speed as
-    "<down>/<up>" in kbit/s, or the name of a walled garden on the NAS. Quota tells the NAS the
-    session's limits as they are now; plan tells it them and the speed of the plan that it has now.
-    `cause` is why: a word for staff.
-    """
-
-    action: Action
-    wanted: str = ""
-    cause: str = "operator"
 
 
 class Step(msgspec.Struct, frozen=True, gc=False):
@@ -384,44 +362,6 @@ class Due(msgspec.Struct, frozen=True):
     now_ms: int
     next_ms: int | None
     sessions: list[DueSession]
-
-
-class Job(msgspec.Struct, frozen=True):
-    """A live enforcement job.
-
-    `state` is scheduled, sending, acknowledged, gone, refused or unanswered; gardened for a cut
-    whose session is in a walled garden instead; in_force for a change that the NAS has taken.
-    `noted_ms` is when a report last changed it. `least` is what must be available to end a job
-    without credit (micros). `gardened` is whether a session to be cut may be in a walled garden.
-
-    Of a change, `treatment` is what the session is to be under ("" for its plan), `wanted` its
-    argument; `pending` are the actions, with commas between, that no answer has settled; `applied`
-    the treatments that the NAS may be under.
-    """
-
-    uid: str
-    session: str
-    account: str
-    cause: str
-    state: str
-    due_ms: int
-    created_ms: int
-    noted_ms: int
-    attempts: int
-    result: str = ""
-    error_cause: int = 0
-    least: int = 0
-    gardened: bool = False
-    action: str = "cut"
-    treatment: str = ""
-    wanted: str = ""
-    pending: str = ""
-    applied: str = ""
-
-    @property
-    def asked(self) -> str:
-        """What a change asks for now, as `JobQueue.may_transmit` takes it."""
-        return f"{self.pending}={self.treatment}={self.wanted}"
 
 
 class ClaimedJob(msgspec.Struct, frozen=True):

@@ -7,16 +7,15 @@ simulated world brings one.
 from collections.abc import Mapping, Sequence
 from typing import Protocol
 
+from balances.jobs import Change, Job
 from balances.messages import (
     Account,
     AccountAudit,
     AnyMovement,
     Books,
-    Change,
     Claim,
     CommitResult,
     Due,
-    Job,
     Login,
     LoginOutcome,
     Lookup,
@@ -128,9 +127,18 @@ class JobQueue(Protocol):
         ...
 
     async def report_job(
-        self, uid: str, state: str, result: str, error_cause: int, again_in_ms: int
+        self,
+        uid: str,
+        state: str,
+        result: str,
+        error_cause: int,
+        again_in_ms: int,
+        asked: str = "",
     ) -> bool:
-        """Note an outcome and when to look again; False if the job has ended meanwhile."""
+        """Note an outcome and when to look again; False if the job has ended meanwhile.
+
+        `asked` is a change's as it was claimed: what came of it says nothing of a newer one.
+        """
         ...
 
     async def request_disconnect(self, session: str) -> str | None:

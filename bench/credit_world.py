@@ -22,13 +22,14 @@ from radius.clients import Client
 from radius.engine import Address
 from radius.profiles import builtin_profiles
 from ratewire.enforcement.enforcer import LONGEST_WAIT_S, Enforcer
+from ratewire.enforcement.subjects import Subjects
 from ratewire.fleet.accounting import Tally
 from ratewire.fleet.nas import Conduct, Nas, Obedient, Site
 from ratewire.fleet.subscriber import Subscriber
 from ratewire.nas import NasDirectory
 from ratewire.observer import Silent
 from ratewire.pipeline.plans import encode_plan, published_name
-from ratewire.pipeline.raters import Raters
+from ratewire.pipeline.raters import PlanReader, Raters
 from ratewire.pipeline.steps import Terms
 from ratewire.sweeper import Sweeper
 from rating.plan import Plan
@@ -120,7 +121,8 @@ class CreditWorld:
         )
         self._sweeper = Sweeper(self._store, self._store, raters, Silent(), clock_ms=clock_ms)
         self._enforcer = Enforcer(
-            self._store, self._sweeper, lambda: directory, Silent(), clock_ms=clock_ms,
+            self._store, self._sweeper, Subjects(self._store, PlanReader(self._store)),
+            lambda: directory, Silent(), clock_ms=clock_ms,
             random=self._random,
         )  # fmt: skip
         self._worker = Worker(

@@ -72,6 +72,8 @@ class QuotaRules(msgspec.Struct, frozen=True):
     in_accept: bool
     in_coa: bool
     in_accounting_response: bool
+    counts: Literal["from_start", "remaining"]
+    """What an amount counts that a running session is told: all its octets, or those from now."""
 
 
 class TimeRules(msgspec.Struct, frozen=True):
@@ -82,10 +84,22 @@ class TimeRules(msgspec.Struct, frozen=True):
     """What the attribute counts from in a CoA-Request."""
 
 
-class ChangeRules(msgspec.Struct, frozen=True):
-    """Attribute lines that set a speed, or put a session into a walled garden."""
+class RateRules(msgspec.Struct, frozen=True):
+    """Attribute lines that set a speed. Without `unlimited` only a new login lifts it."""
 
     attributes: tuple[str, ...]
+    unlimited: tuple[str, ...]
+    in_coa: bool
+
+
+class GardenRules(msgspec.Struct, frozen=True):
+    """Attribute lines that put a session into a walled garden, and `leave` that let it out.
+
+    Without those only a new login does.
+    """
+
+    attributes: tuple[str, ...]
+    leave: tuple[str, ...]
     in_coa: bool
 
 
@@ -136,8 +150,8 @@ class Profile(msgspec.Struct, frozen=True):
     disconnect: DisconnectRules
     quota: QuotaRules
     time: TimeRules
-    rate: ChangeRules
-    garden: ChangeRules
+    rate: RateRules
+    garden: GardenRules
     counters: CounterRules
     interim: InterimRules
     session: SessionRules
@@ -147,6 +161,11 @@ class Profile(msgspec.Struct, frozen=True):
     def can_cut(self) -> bool:
         """Whether a running session can be ended by a request of ours."""
         return bool(self.disconnect.identify)
+
+    @property
+    def can_redirect(self) -> bool:
+        """Whether a running session can be put into a walled garden by a request of ours."""
+        return bool(self.coa.identify and self.garden.attributes and self.garden.in_coa)
 
 
 class ProfileError(ValueError):
@@ -323,11 +342,14 @@ _KEYS: dict[str, tuple[str, Callable[[object], bool]]] = {
     "quota.in_accept": _BOOLEAN,
     "quota.in_coa": _BOOLEAN,
     "quota.in_accounting_response": _BOOLEAN,
+    "quota.counts": _one_of("from_start", "remaining"),
     "time.attribute": ("the name of an attribute, or empty", _is_optional_name),
     "time.coa": _one_of("from_start", "from_now", "ignored"),
     "rate.attributes": (_LINES + ", ".join(RATE_PLACES), _are_lines(RATE_PLACES)),
+    "rate.unlimited": (_LINES + "(none)", _are_lines({})),
     "rate.in_coa": _BOOLEAN,
     "garden.attributes": (_LINES + ", ".join(GARDEN_PLACES), _are_lines(GARDEN_PLACES)),
+    "garden.leave": (_LINES + "(none)", _are_lines({})),
     "garden.in_coa": _BOOLEAN,
     "counters.gigawords": _one_of("sent", "absent"),
     "counters.swap_octets": _BOOLEAN,

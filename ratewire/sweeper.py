@@ -99,6 +99,30 @@ class Sweeper:
         """Close a session that is known to be gone, unless it was seen again since `seen_ms`."""
         await self._see_to([session], mark=None, gone_since=seen_ms)
 
+    async def mark_garden(self, session: str, uid: bytes, *, garden: bool) -> None:
+        """Note whether an open session is in a walled garden: what it uses there is free."""
+        for _ in range(MAX_ATTEMPTS):
+            snapshot = await self._store.read([Lookup(session, parts_of(session)[0])])
+            [found] = snapshot.found
+            stored = found.session
+            if stored is None or stored.uid != uid or decode_state(stored.state).garden is garden:
+                return
+            nas = parts_of(session)[0]
+            step = (await self._raters.at(snapshot.plans_revision)).regrant(
+                session,
+                nas,
+                found,
+                boot=snapshot.boots.get(nas),
+                credit=Credit(),
+                now_ms=self._clock_ms(),
+                garden=garden,
+            )
+            if not isinstance(step, Step):
+                return
+            [outcome] = (await self._store.commit([step])).outcomes
+            if outcome.status is Status.COMMITTED:
+                return
+
     async def _sweep_nas(self, nas: str, mark: int) -> int:
         """Close what was open before a restart of a NAS; return how many sessions were looked at.
 

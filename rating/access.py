@@ -13,6 +13,8 @@ class Access(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     `idle_seconds`, `session_seconds` (the longest session) and `session_limit` (sessions of one
     subscriber at the same time) for none. `pool` is the Framed-Pool. A login without credit is
     refused, or, if `garden` names a walled garden of the NAS, put there under `garden_plan`.
+    With `garden_running` a running session whose credit ends is put there as well, where its NAS
+    can do that, and not cut; with `garden_suspended` so is whoever is suspended, running or not.
     """
 
     rate_down_kbps: int = 0
@@ -23,6 +25,8 @@ class Access(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     pool: str = ""
     garden: str = ""
     garden_plan: str = ""
+    garden_running: bool = False
+    garden_suspended: bool = False
 
     def faults(self) -> list[str]:
         """What cannot be, each with what is allowed."""
@@ -44,6 +48,8 @@ class Access(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
                 found.append(f"access.{name} must be up to 64 octets of printable text")
         if bool(self.garden) != bool(self.garden_plan):
             found.append("access.garden and access.garden_plan belong together")
+        if (self.garden_running or self.garden_suspended) and not self.garden:
+            found.append("access.garden_running and access.garden_suspended need access.garden")
         if bool(self.rate_down_kbps) != bool(self.rate_up_kbps):
             found.append("access.rate_down_kbps and access.rate_up_kbps belong together")
         return found

@@ -183,6 +183,15 @@ class Fold(msgspec.Struct, frozen=True, gc=False):
     fell: bool = False
 
 
+def unpriced(folded: Fold) -> Fold:
+    """Return the same outcome with nothing to charge: what was used counts no more from now on."""
+    base, usage = folded.meter.base, folded.usage
+    if not usage:
+        return folded
+    meter = msgspec.structs.replace(folded.meter, base=base + usage)
+    return Fold(meter, NOTHING, folded.finding, folded.fell)
+
+
 def fold(meter: Meter | None, report: Report, *, boot: int | None, wraps_32: bool) -> Fold:
     """Return what a report adds to its session.
 

@@ -126,6 +126,11 @@ local function finish_job(j, p, uid, outcome, now)
   return job_event(job, outcome, now)
 end
 
+-- What a change asks for, as one text; balances/messages.py has the same.
+local function asked_of(job)
+  return job.pending .. '=' .. job.treatment .. '=' .. job.wanted
+end
+
 -- Whether a deadline lies ahead that a commit set since the job was begun, if it ever was.
 local function is_later(job, now)
   return job.state == 'scheduled' and now < tonumber(job.due)
@@ -273,7 +278,7 @@ end
 -- job_transmit: ask leave for one transmission of a job, right before it is sent.
 --
 -- args     now, uid (hex), lease (ms), what is sent: '' or 'redirect' for a cut that is to be a
---          walled garden; for a change the state of it that the request was made of: its pending
+--          walled garden; for a change what it asked for when the request was made
 -- returns  1 if the cause still holds (noted as one more attempt), else 0
 local function job_transmit(keys, args)
   local p = keys[1]
@@ -291,7 +296,7 @@ local function job_transmit(keys, args)
       j:zadd(p .. ':jobs', verdict == 'later' and job.due or now, uid)
       return 0
     end
-    if job.action and (args[4] ~= job.pending .. '=' .. job.treatment .. '=' .. job.wanted) then
+    if job.action and args[4] ~= asked_of(job) then
       j:zadd(p .. ':jobs', now, uid)  -- something else is asked for meanwhile
       return 0
     end
@@ -328,7 +333,7 @@ end
 -- job_report: note what a transmission came to, and when to look at the job again.
 --
 -- args     now, uid (hex), state (acknowledged, gone, refused, unanswered, gardened; in_force for a
---          change), result (text), Error-Cause or 0, milliseconds until it is due again
+--          change), result (text), Error-Cause or 0, milliseconds until it is due again, what a change asked for
 -- returns  1, or 0 if the job has ended meanwhile
 -- A deadline that a commit set meanwhile stands: what was sent belonged to the one before it. So does
 -- a newer change. One that is in force is not due any more; it is kept as long as the session is
@@ -342,7 +347,7 @@ local function job_report(keys, args)
   if not job then return 0 end
   local key = p .. ':j:' .. uid
   local state, due = args[3], now + tonumber(args[6])
-  if is_later(job, now) or (job.action and job.state == 'scheduled') then
+  if is_later(job, now) or (job.action and args[7] ~= asked_of(job)) then
     state, due = job.state, job.due
   end
   if state == 'in_force' then

@@ -4,15 +4,14 @@ import msgspec
 
 from balances.entries import JOB_FIELD, LOOSE_FIELD
 from balances.errors import StoreRefused
+from balances.jobs import Action, Change
 from balances.layout import MAX_ENTRIES, MAX_STEPS
 from balances.memory import enforcement, granting
 from balances.memory.partition import Partition, Session, Wake
 from balances.messages import (
     COMMITTED,
     Account,
-    Action,
     AnyMovement,
-    Change,
     CutCause,
     DropSubscriber,
     GrantAllowance,

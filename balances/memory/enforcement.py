@@ -5,8 +5,9 @@ import enum
 import msgspec
 
 from balances.entries import JobEvent
+from balances.jobs import Action, Change, Job
 from balances.memory.partition import Partition, Session
-from balances.messages import Action, Change, CutCause, Job
+from balances.messages import CutCause
 from rating.money import MAX_MICROS
 
 _encode = msgspec.msgpack.Encoder().encode

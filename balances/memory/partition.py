@@ -8,16 +8,9 @@ import msgspec
 
 from balances.entries import JOB_FIELD
 from balances.errors import StoreEmpty, StoreFenced, StoreRefused
+from balances.jobs import Job
 from balances.memory.agenda import Agenda
-from balances.messages import (
-    Account,
-    Job,
-    Position,
-    StoredSession,
-    StreamEntry,
-    Subscriber,
-    Totals,
-)
+from balances.messages import Account, Position, StoredSession, StreamEntry, Subscriber, Totals
 
 #: A closed session keeps its marks for this long, for records that come late.
 LATE_WINDOW_MS = 7 * 24 * 3600 * 1000

@@ -7,6 +7,7 @@ from collections.abc import Callable, Mapping, Sequence
 import msgspec
 
 from balances.errors import StoreRefused
+from balances.jobs import Action, Change, Job
 from balances.keys import all_pointers, parts_of
 from balances.memory import enforcement, granting
 from balances.memory.booking import Booking, Moving
@@ -15,10 +16,8 @@ from balances.memory.partition import Partition, Roster, Session, Wake
 from balances.messages import (
     Account,
     AccountAudit,
-    Action,
     AnyMovement,
     Books,
-    Change,
     Claim,
     ClaimedJob,
     CommitResult,
@@ -26,7 +25,6 @@ from balances.messages import (
     DueSession,
     Found,
     Grant,
-    Job,
     Login,
     LoginOutcome,
     Lookup,
@@ -230,7 +228,13 @@ class MemoryStore:
         return False
 
     async def report_job(
-        self, uid: str, state: str, result: str, error_cause: int, again_in_ms: int
+        self,
+        uid: str,
+        state: str,
+        result: str,
+        error_cause: int,
+        again_in_ms: int,
+        asked: str = "",
     ) -> bool:
         partition, now_ms = self._partition, self._clock()
         partition.require_open_books()
@@ -240,8 +244,9 @@ class MemoryStore:
         noted = msgspec.structs.replace(job, result=result, error_cause=error_cause)
         # A deadline that was set meanwhile stands: what was sent belonged to the one before it. So
         # does a newer change.
-        is_change = job.action != Action.CUT
-        stands = job.state == enforcement.SCHEDULED and (is_change or job.due_ms > now_ms)
+        stands = job.state == enforcement.SCHEDULED and job.due_ms > now_ms
+        if job.action != Action.CUT:
+            stands = asked != job.asked
         if state == enforcement.IN_FORCE and not stands:
             event = enforcement.settle_change(partition, job, result, error_cause, now_ms)
             partition.append_events([event])

@@ -4,7 +4,7 @@ from collections.abc import Iterable, Sequence
 from uuid import UUID
 
 from balances.entries import Closed
-from balances.messages import Action
+from balances.jobs import Action
 from billing.database import Connection
 from billing.settlement import usage_rows
 from billing.settlement.rows import (

@@ -112,12 +112,10 @@ def promise_of(
 
 def takes_in(refusal: Refusal, plan: Plan | None, profile: Profile) -> bool:
     """Return whether a refused login is put into the plan's walled garden."""
-    return (
-        refusal is Refusal.NO_CREDIT
-        and plan is not None
-        and bool(plan.access.garden)
-        and bool(profile.garden.attributes)
-    )
+    if plan is None or not plan.access.garden or not profile.garden.attributes:
+        return False
+    suspended = refusal is Refusal.SUSPENDED and plan.access.garden_suspended
+    return suspended or refusal is Refusal.NO_CREDIT
 
 
 def session_limit(bounds: Bounds, plan: Plan) -> int:

@@ -22,6 +22,9 @@ PROOF_WAIT_MS = 10_000
 RETRY_MS = 10_000
 LONGEST_RETRY_MS = 300_000
 
+#: Between two looks at a session that is in a walled garden; what ends that is told at once.
+GARDEN_MS = 3_600_000
+
 #: Before trying again at a NAS that is not set up to obey.
 ALERT_MS = 600_000
 
@@ -53,6 +56,8 @@ class Report(msgspec.Struct, frozen=True):
 
 def look_at(job: ClaimedJob, now_ms: int, slice_ms: int) -> Next:
     """Return what a due job needs. `slice_ms` is how long its session may be silent and live."""
+    if job.state == "gardened" and job.cause != "operator":
+        return Next(Look.WAIT, GARDEN_MS)
     if job.state not in ("acknowledged", "gone"):
         return Next(Look.SEND)
     if job.stored.seen_ms > job.noted_ms + CROSSING_MS:
@@ -79,6 +84,13 @@ def report_on(verdict: Verdict, follow: Advice, attempts: int) -> Report:
             return Report("unanswered", _named(verdict), cause, _back_off(attempts))
         case _:
             return Report("refused", _named(verdict), cause, ALERT_MS, alert=True)
+
+
+def report_on_change(verdict: Verdict, follow: Advice, attempts: int) -> Report:
+    """Return what to note after the last exchange about a change: its ACK is all there can be."""
+    if verdict.outcome is Outcome.ACK:
+        return Report("in_force", "ack", verdict.error_cause or 0, 0)
+    return report_on(verdict, follow, attempts)
 
 
 def _named(verdict: Verdict) -> str:

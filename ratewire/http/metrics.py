@@ -10,7 +10,8 @@ from prometheus_client.registry import Collector
 
 from balances.errors import StoreError
 from balances.health import Memory, memory
-from balances.messages import Books, Job
+from balances.jobs import Job
+from balances.messages import Books
 from billing.database import unavailable, within
 from billing.settlement.consumer import Lag
 from ratewire.wiring import System, now_ms

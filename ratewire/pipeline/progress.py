@@ -288,6 +288,7 @@ class Progress:
             state.identity,
             state.admitted,
             state.tally if self.sharing is None else self.sharing.tally,
+            state.garden,
         )
 
     def _book_usage(self, record: AccountingRecord, rated: Rated, now_ms: int) -> None:

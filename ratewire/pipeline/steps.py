@@ -30,7 +30,7 @@ from rating.plan import Plan
 from rating.pool import encode_pool
 from rating.reservation import REFUSED, Pace, Slice, longest_silence, size
 from rating.session import price
-from rating.usage import Finding, Fold, Kind, Phase, begins_another, fold
+from rating.usage import Finding, Fold, Kind, Phase, begins_another, fold, unpriced
 
 _pack = msgspec.msgpack.Encoder().encode
 _CLOSED = Slice(0, 0, None)
@@ -171,6 +171,8 @@ class Rater:
                     if not findings:
                         return Deferred(deferred)
                     break
+                if progress.state.garden:
+                    folded = unpriced(folded)
                 rated = price(
                     progress.plan, progress.meter, progress.state.pace, folded, progress.sharing
                 )
@@ -184,9 +186,20 @@ class Rater:
         return Booking(len(findings), tuple(findings), None, tuple(loose))
 
     def regrant(
-        self, key: str, nas: str, found: Found, *, boot: int | None, credit: Credit, now_ms: int
+        self,
+        key: str,
+        nas: str,
+        found: Found,
+        *,
+        boot: int | None,
+        credit: Credit,
+        now_ms: int,
+        garden: bool | None = None,
     ) -> Step | Deferred | None:
-        """Return the step that grants an open session anew; None if it is not open any more."""
+        """Return the step that grants an open session anew; None if it is not open any more.
+
+        `garden` tells that it is in a walled garden from now on, or no more.
+        """
         progress = self._resume(key, nas, found)
         if progress is None or isinstance(progress, Deferred):
             return progress
@@ -195,6 +208,8 @@ class Rater:
         deferred = progress.share(credit)
         if deferred:
             return Deferred(deferred)
+        if garden is not None:
+            progress.state = msgspec.structs.replace(progress.state, garden=garden)
         return self._step(progress, boot, credit, now_ms, report=False)
 
     def give_up(

@@ -6,7 +6,8 @@ import structlog
 
 from ratewire.access import expiry
 from ratewire.enforcement.enforcer import Enforcer
-from ratewire.pipeline.raters import Raters
+from ratewire.enforcement.subjects import Subjects
+from ratewire.pipeline.raters import PlanReader, Raters
 from ratewire.roles.follow import NasFollower, Pulse, pause
 from ratewire.sweeper import Sweeper
 from ratewire.telemetry import Telemetry
@@ -27,7 +28,12 @@ async def run(system: System, stop: asyncio.Event, slot: int) -> None:
     )
     sweeper = Sweeper(system.store, system.housekeeping, raters, telemetry, clock_ms=now_ms)
     enforcer = Enforcer(
-        system.housekeeping, sweeper, lambda: follower.directory, telemetry, clock_ms=now_ms
+        system.housekeeping,
+        sweeper,
+        Subjects(system.store, PlanReader(system.store)),
+        lambda: follower.directory,
+        telemetry,
+        clock_ms=now_ms,
     )
     await follower.begin(stop)
     _log.info("enforcing", slot=slot)

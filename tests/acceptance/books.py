@@ -11,7 +11,7 @@ from typing import TypeVar
 
 import msgspec
 
-from balances.messages import Job
+from balances.jobs import Job
 from billing.accounts import money
 from billing.accounts import register as accounts
 from billing.catalogue import plans

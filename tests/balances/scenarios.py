@@ -3,10 +3,9 @@
 from collections.abc import Awaitable, Callable
 from typing import Any
 
+from balances.jobs import Action, Change
 from balances.messages import (
     Account,
-    Action,
-    Change,
     DropSubscriber,
     OpenAccount,
     Post,
@@ -85,7 +84,7 @@ async def a_change_sent(world: World) -> None:
 
 async def a_change_in_force(world: World) -> None:
     await a_change_sent(world)
-    await world.jobs.report_job(CHANGE, "in_force", "ack", 0, 0)
+    await world.jobs.report_job(CHANGE, "in_force", "ack", 0, 0, THROTTLED)
 
 
 async def a_job_in_the_garden(world: World) -> None:
@@ -240,7 +239,7 @@ SCENARIOS: dict[str, tuple[Callable[[World], Awaitable[object]], ...]] = {
     ),
     "a change that is taken": (
         a_change_sent,
-        lambda world: world.jobs.report_job(CHANGE, "in_force", "ack", 0, 0),
+        lambda world: world.jobs.report_job(CHANGE, "in_force", "ack", 0, 0, THROTTLED),
     ),
     "close under a change": (a_change_in_force, commit(open=False)),
     "leave the garden": (a_job_in_the_garden, commit(want=10)),

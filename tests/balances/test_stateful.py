@@ -25,11 +25,10 @@ from msgspec.structs import replace
 from balances.connection import Connection
 from balances.entries import JOB_FIELD, JobEvent, decode_job_event
 from balances.errors import StoreError
+from balances.jobs import Action, Change
 from balances.keys import grant_pointers
 from balances.messages import (
-    Action,
     AnyMovement,
-    Change,
     Claim,
     CutCause,
     DropSubscriber,
@@ -471,9 +470,10 @@ class BooksMachine(RuleBasedStateMachine):
     def a_job_is_reported(self, index: int, state: str, again_in_ms: int) -> None:
         uid = self.some_job(index)
         if state == "done":
-            asked = self.asked_of(uid)
-            state = {"": "acknowledged", "redirect": "gardened"}.get(asked, "in_force")
-        self.both(lambda world: world.jobs.report_job(uid, state, "é", 503, again_in_ms))
+            done = {"": "acknowledged", "redirect": "gardened"}
+            state = done.get(self.asked_of(uid), "in_force")
+        asked = self.asked_of(uid)
+        self.both(lambda world: world.jobs.report_job(uid, state, "é", 503, again_in_ms, asked))
 
     def some_job(self, index: int) -> str:
         jobs = self.run(self.model.jobs.live_jobs(100))

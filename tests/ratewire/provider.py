@@ -8,7 +8,8 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from balances.entries import JOB_FIELD, Entry, decode
-from balances.messages import Account, Job, StoredSession
+from balances.jobs import Job
+from balances.messages import Account, StoredSession
 from balances.port import BalanceStore, Sweeps
 from radius.clients import Client, network
 from radius.engine import Request

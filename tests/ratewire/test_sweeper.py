@@ -15,6 +15,8 @@ from balances.port import BalanceStore
 from radius.dynauth import Timers
 from radius.records import AcctStatus
 from ratewire.enforcement.enforcer import Enforcer
+from ratewire.enforcement.subjects import Subjects
+from ratewire.pipeline.raters import PlanReader
 from ratewire.pipeline.steps import Deferred, Rater
 from ratewire.sweeper import CHUNK, LEASE_MS, MAX_ATTEMPTS
 from rating.usage import Phase
@@ -320,6 +322,7 @@ async def test_a_time_tariff_ends_on_the_second_it_is_paid_for(provider: Provide
         enforcer = Enforcer(
             provider.world.jobs,
             provider.sweeper,
+            Subjects(provider.world.hot, PlanReader(provider.world.directory)),
             lambda: known,
             provider.observer,
             clock_ms=provider.clock,

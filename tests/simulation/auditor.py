@@ -23,12 +23,12 @@ from balances.entries import (
     decode,
     decode_job_event,
 )
+from balances.jobs import Job
 from balances.messages import (
     AnyMovement,
     CommitResult,
     DropSubscriber,
     GrantAllowance,
-    Job,
     Lookup,
     OpenAccount,
     Position,

@@ -12,6 +12,7 @@ from typing import Any, Protocol, TypeVar
 import msgspec
 
 from balances.errors import StoreUnavailable
+from balances.jobs import Change, Job
 from balances.messages import (
     Account,
     AccountAudit,
@@ -20,7 +21,6 @@ from balances.messages import (
     Claim,
     CommitResult,
     Due,
-    Job,
     Lookup,
     Position,
     Snapshot,
@@ -178,22 +178,35 @@ class Road:
     async def put_off_jobs(self, waits: Mapping[str, int]) -> None:
         await self._call(lambda: self._ports.jobs.put_off_jobs(waits), self._told("put_off_jobs"))
 
-    async def may_transmit(self, uid: str, lease_ms: int) -> bool:
+    async def may_transmit(self, uid: str, lease_ms: int, asked: str = "") -> bool:
         return await self._call(
-            lambda: self._ports.jobs.may_transmit(uid, lease_ms), self._told("may_transmit")
+            lambda: self._ports.jobs.may_transmit(uid, lease_ms, asked), self._told("may_transmit")
         )
 
     async def report_job(
-        self, uid: str, state: str, result: str, error_cause: int, again_in_ms: int
+        self,
+        uid: str,
+        state: str,
+        result: str,
+        error_cause: int,
+        again_in_ms: int,
+        asked: str = "",
     ) -> bool:
         return await self._call(
-            lambda: self._ports.jobs.report_job(uid, state, result, error_cause, again_in_ms),
+            lambda: self._ports.jobs.report_job(
+                uid, state, result, error_cause, again_in_ms, asked
+            ),
             self._told("report_job"),
         )
 
     async def request_disconnect(self, session: str) -> str | None:
         return await self._call(
             lambda: self._ports.jobs.request_disconnect(session), self._told("request_disconnect")
+        )
+
+    async def request_change(self, session: str, change: Change) -> str | None:
+        return await self._call(
+            lambda: self._ports.jobs.request_change(session, change), self._told("request_change")
         )
 
     async def live_jobs(self, limit: int) -> list[Job]:

@@ -23,11 +23,12 @@ from radius.clients import Client
 from radius.engine import Address
 from radius.profiles import builtin_profiles
 from ratewire.enforcement.enforcer import Enforcer
+from ratewire.enforcement.subjects import Subjects
 from ratewire.fleet.network import Toll, Weather, deliveries
 from ratewire.nas import NasDirectory
 from ratewire.observer import Silent
 from ratewire.pipeline.plans import encode_plan, published_name
-from ratewire.pipeline.raters import Raters
+from ratewire.pipeline.raters import PlanReader, Raters
 from ratewire.pipeline.steps import Terms
 from ratewire.sweeper import Sweeper
 from rating.plan import Plan, Policy
@@ -211,7 +212,12 @@ class World:
                 self._begin(name, relay(road, self.postgres, clockwork, random))
             case _:
                 enforcer = Enforcer(
-                    road, sweeper, lambda: self.directory, Silent(), clock_ms=clock_ms,
+                    road,
+                    sweeper,
+                    Subjects(road, PlanReader(road)),
+                    lambda: self.directory,
+                    Silent(),
+                    clock_ms=clock_ms,
                     random=random,
                 )  # fmt: skip
                 self._begin(name, enforce(enforcer, clockwork, random))

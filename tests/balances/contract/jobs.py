@@ -1,7 +1,8 @@
 """Words for what the tests do with jobs."""
 
 from balances.entries import JOB_FIELD, JobEvent, decode_job_event
-from balances.messages import Claim, Job
+from balances.jobs import Job
+from balances.messages import Claim
 from tests.balances.world import BEGINNING, LEASE_MS, SESSION, World, uid_of
 
 UID = uid_of(SESSION).hex()

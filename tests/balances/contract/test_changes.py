@@ -4,7 +4,8 @@ from typing import Any
 
 import pytest
 
-from balances.messages import Action, Change, ClaimedJob, Status
+from balances.jobs import Action, Change
+from balances.messages import ClaimedJob, Status
 from tests.balances.contract.jobs import claim, events, live, only
 from tests.balances.scenarios import CHANGE, THROTTLE, THROTTLED, UID
 from tests.balances.world import ALICE, LEASE_MS, SESSION, START_MS, World, uid_of
@@ -27,7 +28,7 @@ async def send(world: World) -> ClaimedJob:
 async def take(world: World) -> ClaimedJob:
     """The NAS takes the change that is due."""
     job = await send(world)
-    assert await world.jobs.report_job(job.uid, "in_force", "ack", 0, 0)
+    assert await world.jobs.report_job(job.uid, "in_force", "ack", 0, 0, job.asked)
     return job
 
 
@@ -97,7 +98,7 @@ async def test_what_was_sent_and_not_answered_may_be_applied(world: World) -> No
     await a_session(world)
     await world.jobs.request_change(SESSION, Change(Action.REDIRECT, "pay"))
     job = await send(world)
-    await world.jobs.report_job(job.uid, "unanswered", "timed_out", 0, 1000)
+    await world.jobs.report_job(job.uid, "unanswered", "timed_out", 0, 1000, job.asked)
     await world.jobs.request_change(SESSION, RESTORE)
     job = await send(world)
     assert (job.treatment, job.applied, job.attempts) == ("", "redirect", 1)
@@ -109,7 +110,7 @@ async def test_a_newer_change_takes_the_place_of_one_that_is_being_sent(world: W
     job = await send(world)
     await world.jobs.request_change(SESSION, RESTORE)
     assert not await world.jobs.may_transmit(job.uid, LEASE_MS, job.asked)
-    assert await world.jobs.report_job(job.uid, "in_force", "ack", 0, 0)
+    assert await world.jobs.report_job(job.uid, "in_force", "ack", 0, 0, job.asked)
     again = await only(world)
     assert (again.state, again.action, again.applied) == ("scheduled", "restore", "throttle")
 

@@ -3,7 +3,8 @@
 import pytest
 
 from balances.entries import JobEvent
-from balances.messages import Claim, ClaimedJob, CutCause, Job
+from balances.jobs import Job
+from balances.messages import Claim, ClaimedJob, CutCause
 from rating.money import MAX_MICROS
 from tests.balances.contract.jobs import UID, begin, claim, claimed, events, live, only
 from tests.balances.world import ALICE, LEASE_MS, SESSION, SIBLING, START_MS, World

@@ -1,9 +1,9 @@
 """Jobs of the store in memory; what they do is in the contract's tests."""
 
 from balances.entries import JobEvent, decode_job_event
+from balances.jobs import Job
 from balances.memory import enforcement
 from balances.memory.partition import Partition
-from balances.messages import Job
 
 JOB = Job("0a" * 16, "n|1", "a", "exhausted", "refused", 5, 2, 3, 7, "nak é", 503)
 

@@ -14,13 +14,16 @@ import msgspec
 import pytest
 
 from balances.entries import JOB_FIELD, Closed, decode_job_event
-from balances.messages import CutCause, Job
+from balances.jobs import Job
+from balances.messages import CutCause
 from radius.dynauth import Timers
 from radius.profiles import builtin_profiles
 from ratewire.enforcement.decisions import ALERT_MS, PROOF_WAIT_MS, RETRY_MS
 from ratewire.enforcement.enforcer import IN_FLIGHT, LEASE_MS, Enforcer
 from ratewire.enforcement.lanes import FIRST_PLACES, LONGEST_WAIT_MS, SHORTEST_WAIT_MS
+from ratewire.enforcement.subjects import Subjects
 from ratewire.nas import NasDirectory
+from ratewire.pipeline.raters import PlanReader
 from tests.balances.world import BEGINNING
 from tests.ratewire.enforcement.nas import Behaviour, Nas, ack, listening, nak, silence
 from tests.ratewire.provider import INTERIM, NAS, START, STOP, Provider
@@ -49,6 +52,7 @@ def enforcer_of(
     return Enforcer(
         provider.world.jobs,
         provider.sweeper,
+        Subjects(provider.world.hot, PlanReader(provider.world.directory)),
         lambda: known,
         provider.observer,
         clock_ms=provider.clock,
