@@ -68,7 +68,8 @@ def octets_for(cost: Cost, micros: int, scope: Scope, spread: int = 0) -> int | 
     """Return the greatest number of octets that cost at most so much; None for no limit.
 
     Whether they are used at once or evenly over `spread` seconds, in which a dearer time band may
-    begin; what the seconds themselves cost is not reckoned with. Of octets in total those that cost the most are reckoned with: all in one direction.
+    begin; what the seconds themselves cost is not reckoned with. Of octets in total those that cost
+    the most are: all in one direction.
     """
 
     idle = {seconds: cost(Counters(seconds)) for seconds in {0, spread}}
