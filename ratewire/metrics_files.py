@@ -15,6 +15,11 @@ from typing import Final
 
 _PREFIX: Final = "ratewire-metrics-"
 
+#: The files of a process, as prometheus_client names them, and how large it makes each at first.
+#: What we count takes less than half of it, so none grows.
+_KINDS: Final = ("counter", "histogram", "gauge_livesum", "gauge_livemax")
+_FILE_OCTETS: Final = 64 * 1024
+
 
 class MetricsDirectory:
     """A private directory of this process's own, until it is removed."""
@@ -45,6 +50,28 @@ class MetricsDirectory:
         """Remove it, with all that is in it."""
         shutil.rmtree(self.path, ignore_errors=True)
         os.close(self._lock)
+
+
+def reserve(directory: Path, pid: int) -> None:
+    """Make the files of a process, with all the disk that they take. Raises OSError.
+
+    prometheus_client makes them as holes and maps them: with the disk full, the kernel kills
+    whoever writes there (SIGBUS).
+    """
+    for kind in _KINDS:
+        path = directory / f"{kind}_{pid}.db"
+        if path.exists():  # of a process that had this pid before: it is counted on
+            continue
+        unfinished = directory / f".{path.name}.unfinished"
+        descriptor = os.open(unfinished, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        try:
+            os.posix_fallocate(descriptor, 0, _FILE_OCTETS)
+            unfinished.rename(path)
+        except OSError:
+            unfinished.unlink()
+            raise
+        finally:
+            os.close(descriptor)
 
 
 def _locked(path: Path) -> int | None:

@@ -4,7 +4,30 @@ The HTTP role reads the files of all processes. So a process that was killed lea
 the hot path pays a few increments a batch.
 """
 
-from prometheus_client import Counter, Gauge, Histogram
+import os
+from pathlib import Path
+
+import structlog
+from prometheus_client import Counter, Gauge, Histogram, values
+
+from ratewire.metrics_files import reserve
+
+_log = structlog.get_logger(__name__)
+
+
+def _make_room() -> None:
+    """Make the files of this process; without room for them nobody is told what it counts."""
+    directory = os.environ.get("PROMETHEUS_MULTIPROC_DIR")
+    if directory is None:
+        return
+    try:
+        reserve(Path(directory), os.getpid())
+    except OSError as error:
+        _log.error("metrics are not kept", directory=directory, error=str(error))
+        values.ValueClass = values.MutexValue
+
+
+_make_room()
 
 _STAGE_BUCKETS = (
     0.0005, 0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1.0, 2.0, 5.0, 10.0,

@@ -1,9 +1,13 @@
 """What the working parts tell becomes Prometheus's counters, also of processes that were killed."""
 
 import os
+import resource
 import signal
+import struct
 import subprocess
 import sys
+from collections.abc import Generator
+from contextlib import contextmanager
 from pathlib import Path
 
 from prometheus_client import CollectorRegistry, generate_latest, multiprocess
@@ -27,6 +31,47 @@ telemetry.journal(holding=True, records=3, octets=700, oldest_seconds=5, aside=1
 print("told", flush=True)
 time.sleep(60)
 """
+
+
+@contextmanager
+def told(directory: Path, most_octets: int = resource.RLIM_INFINITY) -> Generator[str]:
+    """What a process says that has counted, and lives; its files are bounded."""
+    bound = f"import resource; resource.setrlimit(resource.RLIMIT_FSIZE, ({most_octets},) * 2)"
+    environment = {**os.environ, "PROMETHEUS_MULTIPROC_DIR": str(directory)}
+    with subprocess.Popen(
+        [sys.executable, "-c", bound + PROGRAM],
+        env=environment,
+        stdout=subprocess.PIPE,
+        text=True,
+    ) as process:
+        assert process.stdout is not None
+        try:
+            said = ""
+            while not said.endswith("told\n"):
+                line = process.stdout.readline()
+                assert line, said
+                said += line
+            yield said
+        finally:
+            process.kill()
+
+
+def test_files_are_made_with_all_the_disk_they_take(tmp_path: Path) -> None:
+    with told(tmp_path) as said:
+        assert said == "told\n"
+        files = list(tmp_path.iterdir())
+        assert len(files) == 4
+        for each in files:
+            assert each.stat().st_blocks * 512 >= each.stat().st_size == 64 * 1024
+            [used] = struct.unpack_from("i", each.read_bytes())
+            assert 8 < used < 32 * 1024
+
+
+def test_a_process_without_room_for_its_counts_works_all_the_same(tmp_path: Path) -> None:
+    """A full disk; it had been killed by SIGBUS, and so had its successors."""
+    with told(tmp_path, most_octets=4096) as said:
+        assert "metrics are not kept" in said
+        assert list(tmp_path.iterdir()) == []
 
 
 def test_the_counts_of_all_processes_add_up_and_survive_them(tmp_path: Path) -> None:
