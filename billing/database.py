@@ -46,8 +46,11 @@ class DatabaseUnavailable(Exception):
     """Postgres cannot be reached, or does not let us in; the message says which."""
 
 
-async def connect(url: str, *, size: int) -> Pool:
+async def connect(url: str, *, size: int, actor: str = "", source: str = "") -> Pool:
     """Return a pool of at most `size` connections to the database at `url`.
+
+    On the trail of changes (billing.audit) what they do is by `actor`, from `source`, unless a
+    transaction says otherwise; by the database's user if there is no actor.
 
     On its connections jsonb values are read as `bytes` of JSON text, for a typed decoder; they may
     be given as text, too. Raises DatabaseUnavailable when there is no connection at all.
@@ -67,6 +70,8 @@ async def connect(url: str, *, size: int) -> Pool:
                 "timezone": "UTC",
                 # Its plans take longer to compile than our statements take to run.
                 "jit": "off",
+                "ratewire.actor": actor,
+                "ratewire.source": source,
             },
         )
     except (OSError, asyncpg.PostgresError, asyncpg.InterfaceError) as error:

@@ -1,6 +1,7 @@
 """Settings to running parts: the one place that names the adapters."""
 
 import asyncio
+import socket
 import time
 from collections.abc import AsyncGenerator, Callable
 from contextlib import asynccontextmanager
@@ -68,9 +69,13 @@ async def servers(settings: Settings) -> AsyncGenerator[tuple[Urls, EmbeddedServ
 
 
 class System:
-    """The store's and the database's sides, connected when they are first used."""
+    """The store's and the database's sides, connected when they are first used.
 
-    def __init__(self, settings: Settings, urls: Urls) -> None:
+    `actor` is whom the trail names for changes that nobody else makes.
+    """
+
+    def __init__(self, settings: Settings, urls: Urls, *, actor: str = "") -> None:
+        self._actor = actor
         self.settings = settings
         self.urls = urls
         self.connection = Connection(
@@ -109,7 +114,10 @@ class System:
         async with self._connecting:
             if self._pool is None:
                 self._pool = await database.connect(
-                    self.urls.database, size=self.settings.database.pool
+                    self.urls.database,
+                    size=self.settings.database.pool,
+                    actor=self._actor,
+                    source=socket.gethostname(),
                 )
         return self._pool
 

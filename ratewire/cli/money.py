@@ -5,11 +5,12 @@ from typing import Annotated
 import msgspec
 import typer
 
-from billing.accounts import money
 from billing.accounts import register as accounts
 from billing.accounts.account import BillingAccount
-from billing.accounts.money import Receipt
 from billing.ledger.statement import StatementRow, statement
+from billing.payments import register as payments
+from billing.payments.payment import Method
+from billing.payments.register import NewPayment, Received
 from billing.rebuild.run import Rebuilt, rebuild
 from billing.reconcile.run import Reconciliation, reconcile
 from ratewire.cli.running import (
@@ -39,7 +40,7 @@ class ToppedUp(msgspec.Struct, frozen=True):
     account: str
     currency: str
     amount_micros: int
-    transaction_id: int
+    payment_id: int
     repeated: bool
     balance_micros: int | None
     reserved_micros: int | None
@@ -80,17 +81,18 @@ def topup(
     key: Annotated[
         str | None, typer.Option(help="Idempotency key: the same key tops up once.")
     ] = None,
+    method: Annotated[Method, typer.Option(help="How the money came.")] = Method.CASH,
     config: ConfigOption = None,
     as_json: JsonOption = False,
 ) -> None:
-    """Top an account up. Its sessions go on at once."""
+    """Top an account up: a payment of money that came. Its sessions go on at once."""
     micros = parse_amount(amount)
+    new = NewPayment(account, micros, method, description="Top-up", key=key)
 
     async def work(system: System) -> ToppedUp:
         async with (await system.pool()).acquire() as conn:
-            receipt = await money.top_up(conn, account, micros, key=key, actor=actor(), now=now())
-            currency = (await accounts.get(conn, account)).currency
-        return await _topped_up(system, receipt, currency)
+            received = await payments.receive(conn, new, actor=actor(), now=now())
+        return await _topped_up(system, received)
 
     done = run(config, work)
     if as_json:
@@ -108,18 +110,18 @@ def topup(
         print(f"{account} is topped up with {amount_text}; {balance_text}")
 
 
-async def _topped_up(system: System, receipt: Receipt, currency: str) -> ToppedUp:
+async def _topped_up(system: System, received: Received) -> ToppedUp:
     """Bring a top-up to the store, and tell what came of it."""
-    live = None
-    if await bring(system, receipt.account):
-        [audit] = await system.stream.inspect([receipt.account])
+    payment, live = received.payment, None
+    if await bring(system, payment.account):
+        [audit] = await system.stream.inspect([payment.account])
         live = None if audit is None else audit.account
     return ToppedUp(
-        account=receipt.account,
-        currency=currency,
-        amount_micros=receipt.amount_micros,
-        transaction_id=receipt.transaction_id,
-        repeated=receipt.repeated,
+        account=payment.account,
+        currency=payment.currency,
+        amount_micros=payment.amount_micros,
+        payment_id=payment.payment_id,
+        repeated=received.repeated,
         balance_micros=None if live is None else live.balance,
         reserved_micros=None if live is None else live.reserved,
         available_micros=None if live is None else live.available,

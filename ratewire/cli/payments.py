@@ -1,6 +1,5 @@
 """payment, voucher, statement: money that customers pay, and what they are told of it."""
 
-import socket
 from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime
@@ -11,7 +10,6 @@ import msgspec
 import typer
 
 from billing.accounts import register as accounts
-from billing.audit.trail import Origin, set_origin
 from billing.database import Connection
 from billing.invoices.reading import identify
 from billing.ledger.period import PeriodStatement, period
@@ -83,9 +81,8 @@ def register(app: typer.Typer) -> None:
 
 @asynccontextmanager
 async def _desk(system: System) -> AsyncGenerator[Connection]:
-    """A transaction whose changes the trail tells as made by who gives the command."""
+    """A connection in a transaction."""
     async with (await system.pool()).acquire() as conn, conn.transaction():
-        await set_origin(conn, Origin(actor(), socket.gethostname()))
         yield conn
 
 

@@ -61,7 +61,7 @@ async def _run(
     settings: Settings, work: Callable[[System], Awaitable[T]], *, store: bool, database: bool
 ) -> T:
     async with servers(settings) as (urls, _):
-        system = System(settings, urls)
+        system = System(settings, urls, actor=actor())
         make_ready = prepare if store else prepare_reading
         try:
             if database:

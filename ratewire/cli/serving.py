@@ -76,7 +76,7 @@ async def _supervise(
     in_use(ports)
     stop = stop_on_signals()
     async with servers(settings) as (urls, embedded):
-        system = System(settings, urls)
+        system = System(settings, urls, actor="ratewire serve")
         try:
             await prepare(system, migrate=settings.database.url is None)
             shared = await shared_with_ours(ports, lambda: system.heartbeats.all(now_ms()))

@@ -7,9 +7,9 @@ from random import Random
 import msgspec
 
 from balances.errors import StoreError
-from billing.accounts import money
 from billing.database import unavailable
-from ratewire.demo.stock import ACTOR, POOR_MICROS, TOPUPS, Customer, debt_in_cents
+from billing.payments.register import receive
+from ratewire.demo.stock import ACTOR, POOR_MICROS, TOPUPS, Customer, debt_in_cents, top_up
 from ratewire.roles.follow import pause
 from ratewire.wiring import System, now
 
@@ -63,7 +63,7 @@ class Payer:
         account = self._random.choice(broke)
         micros = self._random.choice(TOPUPS) + debt_in_cents(account.balance)
         async with (await self._system.pool()).acquire() as conn:
-            await money.top_up(conn, account.account, micros, actor=ACTOR, now=now())
+            await receive(conn, top_up(account.account, micros), actor=ACTOR, now=now())
         await (await self._system.relay()).drain([account.account])
         self.payments += 1
         self.paid.append(Paid(int(now().timestamp() * 1000), account.account, micros))

@@ -19,7 +19,7 @@ from ratewire.demo.farewell import show_statement
 from ratewire.demo.ground import LOOPBACK, NASES, DemoFailed, Ground
 from ratewire.demo.payer import Payer
 from ratewire.demo.show import shower
-from ratewire.demo.stock import customers, stock
+from ratewire.demo.stock import ACTOR, customers, stock
 from ratewire.demo.traffic import Traffic, traffic
 from ratewire.demo.watch import Watch
 from ratewire.embedded.locks import FileLock
@@ -60,7 +60,7 @@ async def demo(
     random = Random()
     console.print("Ratewire demo: starting Valkey and Postgres ...")
     async with servers(settings) as (urls, embedded):
-        system = System(settings, urls)
+        system = System(settings, urls, actor=ACTOR)
         try:
             with _alone(settings):
                 await prepare(system, migrate=settings.database.url is None)

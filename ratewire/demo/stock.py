@@ -5,10 +5,11 @@ from importlib import resources
 
 import msgspec
 
-from billing.accounts import money
 from billing.catalogue import plans as catalogue
 from billing.catalogue.planfile import read_plans
 from billing.nas import register as nas_register
+from billing.payments.payment import Method
+from billing.payments.register import NewPayment, receive
 from billing.subscribers import register as subscribers
 from billing.subscribers.bulk_import import import_csv
 from radius.profiles import builtin_profiles
@@ -89,6 +90,11 @@ def debt_in_cents(balance: int) -> int:
     return -(min(balance, 0) // _CENT) * _CENT
 
 
+def top_up(account: str, micros: int) -> NewPayment:
+    """Return the payment by which a customer of the demo pays in."""
+    return NewPayment(account, micros, Method.CARD, description="Top-up")
+
+
 def _rows(everybody: list[Customer]) -> list[str]:
     rows = ["username,account,plan,currency,topup"]
     for number, customer in enumerate(everybody):
@@ -107,5 +113,5 @@ async def _top_up_the_poor(system: System, everybody: list[Customer]) -> None:
     async with (await system.pool()).acquire() as conn:
         for number, (name, balance) in enumerate(poor):
             amount = TOPUPS[number % len(TOPUPS)] + debt_in_cents(balance)
-            await money.top_up(conn, name, amount, actor=ACTOR, now=now())
+            await receive(conn, top_up(name, amount), actor=ACTOR, now=now())
     await (await system.relay()).drain(names)

@@ -50,7 +50,7 @@ async def run(settings: Settings, urls: Urls, role: Role, slot: int, parent: int
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stop.set)
     watch = None if parent is None else asyncio.create_task(_watch(parent, stop))
-    system = System(settings, urls)
+    system = System(settings, urls, actor=f"ratewire {role}")
     try:
         await _do(system, role, stop, slot)
     finally:

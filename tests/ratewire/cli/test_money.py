@@ -2,8 +2,12 @@
 
 import asyncio
 import json
+import socket
+
+import asyncpg
 
 from balances.connection import Connection
+from ratewire.cli.running import actor
 from ratewire.wiring import System
 from tests.acceptance.installation import eventually
 from tests.ratewire.cli.conftest import Configured, Running
@@ -11,6 +15,7 @@ from tests.ratewire.cli.tampering import add_to_balance
 from tests.ratewire.office import Office
 from tests.ratewire.provider import START
 from tests.ratewire.today import today
+from tests.support.servers import run
 
 
 def test_a_topup_is_in_store_and_ledger_when_it_returns(stocked: Configured) -> None:
@@ -21,7 +26,7 @@ def test_a_topup_is_in_store_and_ledger_when_it_returns(stocked: Configured) -> 
     assert ratewire.json("balance", "acme")["balance_micros"] == 10_000_000
     [row] = ratewire.json("ledger", "acme")
     assert (row["kind"], row["amount_micros"], row["balance_micros"]) == (
-        *("topup", 10_000_000, 10_000_000),
+        *("payment", 10_000_000, 10_000_000),
     )
     assert ratewire.json("reconcile")["exact"]
 
@@ -34,16 +39,16 @@ def test_a_topup_under_a_key_is_done_once(stocked: Configured) -> None:
     assert again == {**first, "repeated": True}
     assert "before" in ratewire.done("topup", "acme", "2.50", "--key", "receipt 4711")
     assert ratewire.refused("topup", "acme", "3", "--key", "receipt 4711") == (
-        "account acme: the key 'receipt 4711' was used for a topup of 2.50"
-        f" (transaction {first['transaction_id']}), not for a topup of 3.00"
+        "account acme: the key 'receipt 4711' was used for payment"
+        f" {first['payment_id']} of 2.50 EUR by cash, not for 3.00 by cash"
     )
     assert ratewire.json("balance", "acme")["balance_micros"] == 2_500_000
 
 
 TOPUPS_THAT_CANNOT_BE = [
-    (["acme", "0"], "a top-up of 0.00: allowed is more than 0"),
-    (["acme", "-5"], "a top-up of -5.00: allowed is more than 0"),
-    (["--", "acme", "-5"], "a top-up of -5.00: allowed is more than 0"),
+    (["acme", "0"], "an amount of 0.00 EUR: allowed is more than 0"),
+    (["acme", "-5"], "an amount of -5.00 EUR: allowed is more than 0"),
+    (["--", "acme", "-5"], "an amount of -5.00 EUR: allowed is more than 0"),
     (["acme", "1e3"], "'1e3' is not an amount: write digits with a decimal point"),
     (["acme", "1,50"], "'1,50' is not an amount"),
     (["acme", "0.0000001"], "at most six decimals"),
@@ -191,3 +196,21 @@ def test_what_does_not_exist_is_named(stocked: Configured) -> None:
     for command in ("balance", "ledger"):
         assert stocked.ratewire.refused(command, "nobody") == "account nobody does not exist"
         assert "allowed are 1 to 64 letters" in stocked.ratewire.refused(command, "\x1b[31m")
+
+
+def test_a_topup_is_a_payment_and_the_trail_says_who_took_it_and_where(
+    stocked: Configured,
+) -> None:
+    paid = stocked.ratewire.json("topup", "acme", "5.00", "--method", "bank_transfer")
+    [listed] = stocked.ratewire.json("payment", "list")
+    assert (listed["payment_id"], listed["method"]) == (paid["payment_id"], "bank_transfer")
+
+    async def trail() -> list[tuple[str, str]]:
+        connection = await asyncpg.connect(stocked.urls.database)
+        rows = await connection.fetch(
+            "SELECT actor, source FROM audit_events WHERE subject = 'payments'"
+        )
+        await connection.close()
+        return [(row["actor"], row["source"]) for row in rows]
+
+    assert run(trail()) == [(actor(), socket.gethostname())]
