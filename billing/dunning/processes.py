@@ -221,14 +221,13 @@ async def _do(
     today: date,
     now: datetime,
 ) -> Looked:
-    if decision.restore:
-        await _restore(conn, held, campaign, decision, debt, now)
+    restored = decision.restore and await _restore(conn, held, campaign, decision, debt, now)
     if decision.since is None:
         if row is not None:
             cleared = debt.overdue_micros <= campaign.cleared_at(held.currency)
             ending = "cleared" if cleared else "excluded"
             await conn.execute(SQL["end"], row["process_id"], now, ending, debt.overdue_micros)
-        return Looked(held.account, (), decision.restore, ended=row is not None)
+        return Looked(held.account, (), restored, ended=row is not None)
     process: int = (
         row["process_id"]
         if row is not None
@@ -238,18 +237,31 @@ async def _do(
         )
     )  # fmt: skip
     await conn.execute(SQL["keep"], process, [done.step for done in decision.kept])
+    before = {(each.since, each.step) for each in await steps(conn, process) if not each.skipped}
+    taken: list[Action] = []
     for index in sorted((*decision.take, *decision.skip)):
-        skipped = index in decision.skip
+        skipped = index in decision.skip or not _applies(
+            held, campaign.steps[index].action, again=(decision.since, index) in before
+        )
         invoice = None
         if not skipped:
             invoice = await _take(conn, held, campaign, index, debt, today, now)
+            taken.append(campaign.steps[index].action)
         await conn.execute(
             SQL["take"], process, decision.since, index, campaign.steps[index].action, today, now,
             skipped, invoice,
         )  # fmt: skip
     await conn.execute(SQL["go_on"], process, decision.since, debt.overdue_micros, decision.next_on)
-    taken = tuple(campaign.steps[index].action for index in decision.take)
-    return Looked(held.account, taken, decision.restore, ended=False)
+    return Looked(held.account, tuple(taken), restored, ended=False)
+
+
+def _applies(held: LockedAccount, action: Action, *, again: bool) -> bool:
+    """Whether a step does anything: a debt that the bank brought back costs no second late fee, and
+    a closed account has no service and gets no new invoice.
+    """
+    if held.status is AccountStatus.CLOSED:
+        return action is Action.REMIND
+    return not (again and action is Action.LATE_FEE)
 
 
 async def _take(
@@ -289,14 +301,18 @@ async def _restore(
     decision: Decision,
     debt: Debt,
     now: datetime,
-) -> None:
-    await unthrottle(conn, held.account, now)
+) -> bool:
+    """Undo what steps did; return whether the service can be used again by that. Only then is the
+    fee for it due: not while staff have it suspended, nor once the account is closed.
+    """
+    restored = await unthrottle(conn, held.account, now)
     try:
-        await suspensions.lift(
+        lifted = await suspensions.lift(
             conn, held.account, Cause.DUNNING, reason="paid", actor=ACTOR, now=now
         )
     except Conflict:
-        return  # it was not suspended, or staff have lifted that before
-    if decision.fee is not None:
+        return restored  # it was not suspended, or staff have lifted that before
+    if lifted and decision.fee is not None:
         fee = fee_of(campaign.steps[decision.fee], debt.overdue_micros, held.currency)
         await charge_fee(conn, held.account, "Reactivation fee", fee, actor=ACTOR, now=now)
+    return lifted

@@ -47,7 +47,7 @@ SELECT min(due_on) AS oldest_due,
     coalesce(sum(total_micros - paid_micros - offset_micros - written_off_micros), 0)::bigint
         AS overdue_micros
 FROM invoices AS invoice
-WHERE account_id = $1 AND status = 'open' AND due_on < $2
+WHERE account_id = $1 AND status = 'open' AND kind = 'invoice' AND due_on < $2
     AND total_micros - paid_micros - offset_micros - written_off_micros > 0
     AND NOT EXISTS (
         SELECT FROM payment_plan_invoices AS planned
@@ -93,10 +93,16 @@ SET ended_at = $2, ending = $3, next_on = NULL, overdue_micros = $4
 WHERE process_id = $1
 
 -- name: take
--- Process $1 took step $3 for the debt since $2: action, day, moment, skipped, invoice.
+-- Process $1 took step $3 for the debt since $2: action, day, moment, skipped, invoice. Again, where
+-- that debt was paid and came back.
 INSERT INTO dunning_steps
     (process_id, since, step, action, taken_on, taken_at, skipped, holds, invoice_id)
 VALUES ($1, $2, $3, $4, $5, $6, $7, true, $8)
+ON CONFLICT (process_id, since, step) DO UPDATE
+SET taken_on = excluded.taken_on, taken_at = excluded.taken_at, holds = true,
+    skipped = dunning_steps.skipped AND excluded.skipped,
+    invoice_id = coalesce(excluded.invoice_id, dunning_steps.invoice_id)
+WHERE NOT dunning_steps.holds
 
 -- name: keep
 -- Of the steps of process $1 only those of $2 hold.
@@ -115,7 +121,7 @@ SELECT account_id FROM (
     UNION
     SELECT invoice.account_id
     FROM invoices AS invoice JOIN customer_billing_accounts AS account USING (account_id)
-    WHERE invoice.status = 'open'
+    WHERE invoice.status = 'open' AND invoice.kind = 'invoice'
         AND due_on < ($1::timestamptz AT TIME ZONE account.time_zone)::date
 ) AS candidates
 WHERE account_id > $2

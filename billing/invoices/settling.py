@@ -14,7 +14,7 @@ from balances.messages import Post
 from billing.accounts.register import lock
 from billing.database import Connection
 from billing.errors import Conflict, NotFound
-from billing.invoices.invoice import Status
+from billing.invoices.invoice import Kind, Status
 from billing.ledger import journal
 from billing.ledger.chart import Ledger
 from billing.ledger.statement import credit as credit_of
@@ -32,6 +32,7 @@ class Left(msgspec.Struct, frozen=True):
 
     invoice_id: int
     number: str
+    kind: Kind
     account: str
     currency: str
     status: Status
@@ -78,6 +79,7 @@ async def left_on(conn: Connection, invoice_id: int) -> Left:
     return Left(
         invoice_id,
         row["number"],
+        Kind(row["kind"]),
         row["account_id"],
         row["currency"],
         status,
@@ -125,6 +127,8 @@ class InvoiceDocuments:
         left = await left_on(conn, document_id)
         if left.account != account:
             raise Conflict(f"invoice {left.number} is of account {left.account}, not {account}")
+        if left.kind is not Kind.INVOICE:
+            raise Conflict(f"{left.number}: a {left.kind} is not paid; make the invoice for it")
         await pay(conn, document_id, micros, actor="payment", now=now)
 
     async def give_back(

@@ -4,7 +4,7 @@
 SELECT invoice_id, currency, total_micros - paid_micros - offset_micros - written_off_micros
     AS left_micros
 FROM invoices AS invoice
-WHERE account_id = $1 AND status = 'open' AND ($2::bigint[] IS NULL OR invoice_id = ANY($2))
+WHERE account_id = $1 AND status = 'open' AND kind = 'invoice' AND ($2::bigint[] IS NULL OR invoice_id = ANY($2))
     AND total_micros - paid_micros - offset_micros - written_off_micros > 0
     AND NOT EXISTS (
         SELECT FROM payment_plan_invoices AS planned

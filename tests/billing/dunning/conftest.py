@@ -57,9 +57,11 @@ async def world(conn: Connection) -> Connection:
 def owe(world: Connection) -> Owe:
     """Invoice an amount (micros, tax included) and return the invoice."""
 
-    async def invoice(micros: int = 30_000_000, account: str = "alice") -> int:
+    async def invoice(
+        micros: int = 30_000_000, account: str = "alice", payment_days: int = PAYMENT_DAYS
+    ) -> int:
         line = NewLine(description="Fee", unit_price_micros=micros, inclusive=True)
-        new = NewInvoice(account=account, lines=(line,), payment_days=PAYMENT_DAYS)
+        new = NewInvoice(account=account, lines=(line,), payment_days=payment_days)
         number = await drafts.create(world, new, now=ISSUED)
         await finalize(world, number, actor="test", now=ISSUED)
         return number

@@ -17,7 +17,11 @@ from billing.delivery.message import MessageKind
 from billing.dunning import campaigns, processes
 from billing.dunning.campaign import Action
 from billing.errors import Conflict, InvalidInput, NotFound
-from billing.invoices import lifecycle, settling
+from billing.invoices import drafts, lifecycle, settling
+from billing.invoices.finalizing import finalize
+from billing.invoices.invoice import Kind, NewInvoice
+from billing.invoices.line import NewLine
+from billing.payment_plans import register as plans
 from billing.suspensions import register as suspensions
 from billing.suspensions.register import Cause
 from tests.billing.dunning.conftest import CAMPAIGN, ISSUED, Owe, Pay, due
@@ -241,3 +245,64 @@ async def test_staff_may_lift_what_dunning_did_and_it_stays_lifted(
     assert (await look(world, 21)).ended
     with pytest.raises(Conflict, match="not suspended by dunning"):
         await suspensions.lift(world, "alice", Cause.DUNNING, reason="", actor="eve", now=due(22))
+
+
+async def test_a_request_for_money_in_advance_is_no_debt(world: Connection) -> None:
+    line = NewLine(description="Installation", unit_price_micros=OWED)
+    new = NewInvoice(account="alice", kind=Kind.PROFORMA, lines=(line,), payment_days=14)
+    proforma = await drafts.create(world, new, now=ISSUED)
+    await finalize(world, proforma, actor="test", now=ISSUED)
+    assert (await look(world, 30)).taken == ()
+    with pytest.raises(Conflict, match="owes nothing"):
+        await plans.create(
+            world, "alice", number=2, first_due=due(31).date(), actor="x", now=due(30)
+        )
+    with pytest.raises(Conflict, match="a proforma is not paid"):
+        async with world.transaction():
+            await settling.InvoiceDocuments().take(world, proforma, "alice", 1_000_000, due(30))
+
+
+async def test_a_debt_that_comes_back_is_dunned_again(
+    world: Connection, owe: Owe, pay: Pay
+) -> None:
+    """The bank takes the payment of the older debt back while the later one is dunned."""
+    old = await owe()
+    await owe(payment_days=24)
+    assert (await look(world, 14)).taken[-2:] == (Action.SUSPEND, Action.REACTIVATION_FEE)
+    await pay(old, OWED, due(15))
+    assert (await look(world, 15)).restored
+    await pay(old, -OWED, due(16))
+    assert Action.SUSPEND in (await look(world, 16)).taken
+    assert (await accounts.get(world, "alice")).status is AccountStatus.SUSPENDED
+    process = await processes.get(world, "alice")
+    told = {each.action: each for each in await processes.steps(world, process.process)}
+    assert (told[Action.SUSPEND].taken_on, told[Action.SUSPEND].holds) == (due(16).date(), True)
+    fees = await world.fetchval("SELECT count(*) FROM invoice_items WHERE description = 'Late fee'")
+    assert fees == 1
+
+
+async def test_a_closed_account_is_reminded_until_it_has_paid(
+    world: Connection, owe: Owe, pay: Pay
+) -> None:
+    invoice = await owe()
+    assert (await look(world, 3)).taken == (Action.REMIND,)
+    await accounts.set_status(world, "alice", AccountStatus.CLOSED, now=due(4))
+    assert (await look(world, 14)).taken == ()
+    await pay(invoice, OWED, due(15))
+    assert (await look(world, 15)).ended
+    assert (await accounts.get(world, "alice")).status is AccountStatus.CLOSED
+
+
+async def test_only_a_service_that_is_restored_costs_its_fee(
+    world: Connection, owe: Owe, pay: Pay
+) -> None:
+    invoice = await owe()
+    await look(world, 14)
+    await suspensions.suspend(world, "alice", Cause.STAFF, reason="abuse", actor="eve", now=due(15))
+    fees = await world.fetchval("SELECT count(*) FROM invoices")
+    await pay(invoice, OWED, due(16))
+    await pay(invoice + 1, 5_950_000, due(16))
+    looked = await look(world, 16)
+    assert looked.ended
+    assert not looked.restored
+    assert await world.fetchval("SELECT count(*) FROM invoices") == fees
