@@ -3,15 +3,18 @@
 from datetime import datetime
 
 from balances.messages import Post
-from billing.accounts.account import amount_within
+from billing.accounts.account import PaymentMode, amount_within
 from billing.accounts.register import LockedAccount
 from billing.database import Connection
 from billing.errors import Conflict
 from billing.ledger import journal
 from billing.ledger.statement import balance
-from billing.ledger.transaction import Transaction
+from billing.ledger.transaction import Kind, Transaction
 from billing.outbox.post import UNNUMBERED, post
+from billing.statements import load
 from rating.money import format_micros
+
+SQL = load(__package__, "queries.sql")
 
 
 async def move(
@@ -26,6 +29,8 @@ async def move(
     amount_within(await balance(conn, held.account), micros, held.account)
     transaction_id = await journal.write(conn, made, now)
     await post(conn, [Post(held.account, UNNUMBERED, micros)], now)
+    if held.payment_mode is PaymentMode.PREPAID and made.kind in (Kind.TOPUP, Kind.PAYMENT):
+        await conn.execute(SQL["note_topup"], transaction_id, held.account, micros, now)
     return transaction_id
 
 

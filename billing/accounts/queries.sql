@@ -90,3 +90,10 @@ FROM billing_transactions JOIN ledger_postings AS posting USING (transaction_id)
 WHERE billing_transactions.account_id = $1 AND idempotency_key = $2
     AND posting.account_id = $1 AND of_customer
 GROUP BY transaction_id
+
+-- name: note_topup
+-- The top-up of account $2 by transaction $1, $3 micros, at $4, gets a document if the entity documents
+-- top-ups.
+INSERT INTO topup_documents (transaction_id, account_id, amount_micros, received_at)
+SELECT $1, $2, $3, $4 FROM billing_entities
+WHERE entity = 'main' AND definition ->> 'prepaid_documents' = 'topup'

@@ -308,3 +308,23 @@ WITH run AS (
     RETURNING run_id
 )
 UPDATE draft_reviews SET finalize_at = $2 WHERE run_id IN (SELECT run_id FROM run)
+
+-- name: topups
+-- The first $2 top-ups after transaction $1 that have no document yet, held until this transaction
+-- ends.
+SELECT transaction_id, account_id, amount_micros, received_at, language
+FROM topup_documents AS topup JOIN customer_billing_accounts AS account USING (account_id)
+WHERE invoice_id IS NULL AND transaction_id > $1
+ORDER BY transaction_id
+LIMIT $2
+FOR NO KEY UPDATE OF topup SKIP LOCKED
+
+-- name: keep_topups
+-- The top-ups by the transactions $1 have the documents $2 (by position).
+UPDATE topup_documents AS topup SET invoice_id = made.invoice_id, refusal = NULL
+FROM unnest($1::bigint[], $2::bigint[]) AS made (transaction_id, invoice_id)
+WHERE topup.transaction_id = made.transaction_id
+
+-- name: refuse_topup
+-- The document of the top-up by transaction $1 cannot be made, because of $2.
+UPDATE topup_documents SET refusal = $2 WHERE transaction_id = $1

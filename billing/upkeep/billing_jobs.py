@@ -8,6 +8,7 @@ import structlog
 from billing.clock import moved
 from billing.cycles import run
 from billing.cycles.drafting import finalize_due
+from billing.cycles.topups import document_topups
 from billing.database import Pool
 from billing.dunning import processes
 from billing.entities import register as entities
@@ -21,7 +22,8 @@ ACTOR: Final = "scheduler"
 
 
 async def bill_what_is_due(pool: Pool, real: datetime) -> None:
-    """Start, provision and bill what is due, and finalize the drafts whose review has ended.
+    """Start, provision and bill what is due, finalize the drafts whose review has ended, and make
+    the documents of top-ups.
 
     Where no legal entity is set up yet, nothing is billed.
     """
@@ -40,6 +42,9 @@ async def bill_what_is_due(pool: Pool, real: datetime) -> None:
         )  # fmt: skip
     async with pool.acquire() as conn:
         drafted = await finalize_due(conn, now, actor=ACTOR)
+        documented = await document_topups(conn, now, actor=ACTOR)
+    if documented:
+        _log.info("top-ups documented", documents=documented)
     if drafted.finalized:
         _log.info("drafts finalized", finalized=drafted.finalized)
     if drafted.refused:

@@ -1,0 +1,12 @@
+"""Documents of top-ups; an index of what documents billed."""
+
+from migrations.steps import refuse, run_sql
+
+revision = "0018"
+down_revision = "0017"
+downgrade = refuse
+
+
+def upgrade() -> None:
+    """Documents of top-ups; an index of what documents billed."""
+    run_sql(__file__)
