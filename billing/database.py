@@ -16,6 +16,13 @@ CONNECT_SECONDS = 10
 #: No statement of ours takes this long; one that does waits for something that will not come.
 STATEMENT_SECONDS = 60
 
+#: An idle transaction holds what others wait for; ours idle only while they wait for the store.
+IDLE_SECONDS = 600
+
+#: For the few statements that read or write all there is: SET LOCAL lifts the bounds of the server,
+#: and this, as their timeout, that of the client.
+WHOLE_SECONDS = 86_400.0
+
 #: A server that vanished without closing its connections is noticed after this.
 SILENCE_SECONDS = STATEMENT_SECONDS + 10
 
@@ -66,7 +73,7 @@ async def connect(url: str, *, size: int, actor: str = "", source: str = "") -> 
             server_settings={
                 "application_name": "ratewire",
                 "statement_timeout": f"{STATEMENT_SECONDS}s",
-                "idle_in_transaction_session_timeout": "10min",
+                "idle_in_transaction_session_timeout": f"{IDLE_SECONDS}s",
                 "timezone": "UTC",
                 # Its plans take longer to compile than our statements take to run.
                 "jit": "off",

@@ -6,6 +6,10 @@ SELECT pg_try_advisory_lock(hashtextextended('ratewire.rebuild', $1))
 -- Let others rebuild partition $1.
 SELECT pg_advisory_unlock(hashtextextended('ratewire.rebuild', $1))
 
+-- name: no_limit
+-- All that there is is read, and the store waited for meanwhile, however long that takes.
+SET LOCAL statement_timeout = 0; SET LOCAL idle_in_transaction_session_timeout = 0
+
 -- name: now
 -- The time by Postgres's clock.
 SELECT now()

@@ -6,12 +6,12 @@ from typing import Final
 import asyncpg
 
 from balances.messages import Account, RestoredSession, Subscriber, encode_state
-from billing.database import Connection
+from billing.database import WHOLE_SECONDS, Connection
 from billing.sessions import archive
 from billing.statements import load
 from billing.subscribers.register import login_text
 
-_SQL = load(__package__, "queries.sql")
+SQL = load(__package__, "queries.sql")
 
 #: How much is written to the store at once.
 CHUNK: Final = 500
@@ -24,7 +24,7 @@ async def accounts(conn: Connection, generation: int) -> AsyncIterator[list[Acco
     is one that no account had before, so a step that was computed before the rebuild is stale.
     """
     chunk: list[Account] = []
-    async for row in conn.cursor(_SQL["accounts"], prefetch=CHUNK):
+    async for row in conn.cursor(SQL["accounts"], prefetch=CHUNK, timeout=WHOLE_SECONDS):
         chunk.append(_account(row, generation))
         if len(chunk) == CHUNK:
             yield chunk
@@ -36,7 +36,7 @@ async def accounts(conn: Connection, generation: int) -> AsyncIterator[list[Acco
 async def subscribers(conn: Connection) -> AsyncIterator[list[tuple[str, Subscriber]]]:
     """Yield all user names, and who they belong to."""
     chunk: list[tuple[str, Subscriber]] = []
-    async for row in conn.cursor(_SQL["subscribers"], prefetch=CHUNK):
+    async for row in conn.cursor(SQL["subscribers"], prefetch=CHUNK, timeout=WHOLE_SECONDS):
         subscriber = Subscriber(row["account_id"], row["plan"], login_text(row))
         chunk.append((row["username"], subscriber))
         if len(chunk) == CHUNK:

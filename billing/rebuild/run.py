@@ -15,7 +15,7 @@ import structlog
 from balances.errors import StoreEmpty, StoreError
 from balances.messages import Books, Position
 from balances.port import BookKeeping, Restoration, SettlementStream
-from billing.database import Connection, Pool
+from billing.database import WHOLE_SECONDS, Connection, Pool
 from billing.rebuild import restored
 from billing.settlement import position as positions
 from billing.settlement.booking import park
@@ -138,6 +138,7 @@ class _Rebuild:
             settled.position.generation, 0 if old is None else old.position.generation
         )
         async with conn.transaction():
+            await conn.execute(_SQL["no_limit"])
             # Whoever is still settling finds another generation when this is committed.
             await positions.hold(conn, self._partition)
             await self._restoration.restart(generation)
@@ -206,7 +207,8 @@ class _Rebuild:
             self._pool.acquire() as reader,
             reader.transaction(isolation="repeatable_read", readonly=True),
         ):
-            contained = await reader.fetch(_SQL["on_the_road"])
+            await reader.execute(_SQL["no_limit"])
+            contained = await reader.fetch(_SQL["on_the_road"], timeout=WHOLE_SECONDS)
             async for some in restored.accounts(reader, generation):
                 await self._restoration.restore_accounts(some)
                 accounts += len(some)
@@ -222,6 +224,7 @@ class _Rebuild:
             _SQL["take_off_the_road"],
             [row["account_id"] for row in contained],
             [row["sequence"] for row in contained],
+            timeout=WHOLE_SECONDS,
         )
         return accounts, subscribers, sessions
 

@@ -8,7 +8,7 @@ import asyncpg
 import msgspec
 
 from balances.messages import SessionState
-from billing.database import Connection
+from billing.database import WHOLE_SECONDS, Connection
 from billing.settlement.times import unix_ms, unix_seconds
 from billing.statements import load
 from rating.quantity import NOTHING, Counters
@@ -81,7 +81,8 @@ async def living_sessions(
     """
     assert conn.is_in_transaction()
     found: list[ArchivedSession] = []
-    async for row in conn.cursor(_SQL["living_sessions"], LATE_WINDOW, prefetch=chunk):
+    rows = conn.cursor(_SQL["living_sessions"], LATE_WINDOW, prefetch=chunk, timeout=WHOLE_SECONDS)
+    async for row in rows:
         found.append(_archived(row, interval_seconds))
         if len(found) == chunk:
             yield found

@@ -18,7 +18,9 @@ from balances.messages import (
     decode_state,
     encode_state,
 )
+from billing import database
 from billing.database import Connection, Pool
+from billing.rebuild import restored
 from billing.rebuild.run import FENCE, RebuildRefused, Rebuilt, rebuild
 from billing.reconcile.run import Reconciliation, reconcile
 from billing.sessions import archive
@@ -548,3 +550,18 @@ async def test_errors_of_the_store_are_told(pool: Pool) -> None:
     with pytest.raises(StoreError):
         await rebuild_now(pool, away)
     await away.connection.close()
+
+
+async def test_it_takes_the_time_that_all_there_is_takes(
+    database_url: str, books: Books, settler: Settler, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The ledger of years is summed up, and millions of sessions are written, while one idles."""
+    await settle_all(settler)
+    for bound in ("STATEMENT_SECONDS", "SILENCE_SECONDS", "IDLE_SECONDS"):
+        monkeypatch.setattr(database, bound, 1)
+    slowly = restored.SQL["accounts"]
+    slowly = f"SELECT accounts.*, pg_sleep(0.6)::text FROM ({slowly}) AS accounts"
+    monkeypatch.setattr(restored, "SQL", {**restored.SQL, "accounts": slowly})
+    async with await database.connect(database_url, size=3) as impatient:
+        rebuilt = await rebuild_now(impatient, books)
+    assert rebuilt.accounts == 3
