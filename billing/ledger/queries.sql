@@ -48,9 +48,13 @@ FROM (
     GROUP BY transaction_id, posted_at, ledger, currency
 ) AS rows
 JOIN billing_transactions USING (transaction_id)
-WHERE $2::bigint IS NULL OR transaction_id < $2
+WHERE transaction_id IN (
+    SELECT DISTINCT transaction_id FROM ledger_postings JOIN ledgers USING (ledger)
+    WHERE account_id = $1 AND of_customer AND transaction_id < coalesce($2, 9223372036854775807)
+    ORDER BY transaction_id DESC
+    LIMIT $3
+)
 ORDER BY transaction_id DESC, ledger DESC
-LIMIT $3
 
 -- name: opening
 -- The balance of account $1 before $2.

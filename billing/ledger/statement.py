@@ -44,7 +44,7 @@ async def credit(conn: Connection, account: str) -> int:
 async def statement(
     conn: Connection, account: str, *, limit: int = 100, before: int | None = None
 ) -> list[StatementRow]:
-    """Return the last `limit` rows of an account, oldest first.
+    """Return the rows of the last `limit` transactions of an account, oldest first.
 
     `before` is the transaction id of the oldest row that is already known: the rows before it are
     returned.

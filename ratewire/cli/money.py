@@ -175,7 +175,7 @@ async def balance_view(system: System, account: str) -> BalanceView:
 
 def ledger(
     account: str,
-    limit: Annotated[int, typer.Option(min=1, help="Most rows, the last ones.")] = 100,
+    limit: Annotated[int, typer.Option(min=1, help="Most transactions, the last ones.")] = 100,
     config: ConfigOption = None,
     as_json: JsonOption = False,
 ) -> None:

@@ -148,7 +148,7 @@ class TransactionView(msgspec.Struct, frozen=True):
 
 
 class Transactions(msgspec.Struct, frozen=True):
-    """Transactions, newest first."""
+    """Transactions, newest first; one that moved money within the account is several rows."""
 
     account: str
     currency: str
@@ -284,7 +284,8 @@ async def transactions(call: Call[Page, Nothing]) -> Transactions:
     rows = await statement(
         call.conn, account.account, limit=call.query.limit + 1, before=call.query.number()
     )
-    page, more = call.query.cut(rows[::-1], lambda row: row.transaction_id)
+    numbers = list(dict.fromkeys(row.transaction_id for row in reversed(rows)))
+    kept, more = call.query.cut(numbers, lambda number: number)
     views = [
         TransactionView(
             transaction_id=row.transaction_id,
@@ -296,7 +297,8 @@ async def transactions(call: Call[Page, Nothing]) -> Transactions:
             amount=shown(row.amount_micros, row.currency),
             balance=shown(row.balance_micros, row.currency),
         )
-        for row in page
+        for row in reversed(rows)
+        if row.transaction_id >= kept[-1]
     ]
     return Transactions(account.account, account.currency, views, more)
 

@@ -77,3 +77,8 @@ async def test_a_transaction_on_two_ledgers_of_a_customer_has_a_row_for_each(
         ("unbilled_usage", 500),
     ]
     assert rows[-1].balance_micros == sum(history)
+    # A page never ends within a transaction, or the next one would go on after it.
+    pages = [await statement(conn, "alice", limit=1)]
+    while page := await statement(conn, "alice", limit=1, before=pages[0][0].transaction_id):
+        pages.insert(0, page)
+    assert [row for page in pages for row in page] == await statement(conn, "alice")
