@@ -110,6 +110,7 @@ class Endpoint(msgspec.Struct, frozen=True):
     status: int = 200
     tag: str = ""
     media_types: tuple[str, ...] = ()
+    told_once: bool = False
 
     @property
     def changes(self) -> bool:
@@ -141,10 +142,14 @@ def endpoint(
     body: type[Body] = Nothing,
     status: int = 200,
     media_types: tuple[str, ...] = (),
+    told_once: bool = False,
 ) -> Endpoint:
-    """Declare an endpoint. `path` is below /api/v1/; `{x_id}` in it is a number, `{x}` a name."""
+    """Declare an endpoint. `path` is below /api/v1/; `{x_id}` in it is a number, `{x}` a name.
+
+    `told_once`: its answer has a secret, which is not kept for who sends the request again.
+    """
     tag = path.split("/")[1] if path.startswith("billing/") else path.split("/")[0]
     return Endpoint(
         *(method, f"/api/v1/{path}", summary, roles, query, body, answer, handler),
-        *(status, tag, media_types),
+        *(status, tag, media_types, told_once),
     )

@@ -11,7 +11,7 @@ from aiohttp import web
 from billing.accounts.account import idempotency_key
 from billing.audit.trail import Origin, set_origin
 from billing.documents.archive import File
-from billing.errors import InvalidInput
+from billing.errors import Conflict, InvalidInput
 from billing.requests.once import Answered, begin, end
 from billing.tokens.register import Holder
 from ratewire.http.endpoint import Call, Endpoint, Nothing
@@ -30,6 +30,11 @@ _STEP: Final = re.compile(r"\.([^.\[\]]+)|\[(\d+)\]|\[\.\.\.\]")
 _ETAG: Final = re.compile(r'(?:W/)?"(\d{1,9})"')
 #: What Postgres can count; larger ids name nothing.
 _MAX_ID: Final = 2**63 - 1
+
+_TOLD_ONCE: Final = (
+    "it was done under this key, and what it told was told once and is not kept: if it did not"
+    " arrive, undo what was made and make another under another key"
+)
 
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
@@ -61,11 +66,14 @@ def serve(endpoint: Endpoint) -> Handler:
                     asked = _hash(request, octets)
                     done = await begin(conn, who.token_hash, key, asked, call.now)
                     if done is not None:
+                        if endpoint.told_once:
+                            raise Conflict(_TOLD_ONCE)
                         return _answer(done, {"Idempotency-Replayed": "true"})
                 value = await endpoint.handler(call)
                 answered = _answered(endpoint, value)
                 if key is not None:
-                    await end(conn, who.token_hash, key, answered)
+                    kept = Answered(answered.status, b"") if endpoint.told_once else answered
+                    await end(conn, who.token_hash, key, kept)
             return _told(value, answered)
 
     return handle

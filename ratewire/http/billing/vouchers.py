@@ -136,6 +136,7 @@ ENDPOINTS = (
         body=NewVouchers,
         answer=BatchView,
         status=201,
+        told_once=True,
     ),
     endpoint("GET", _ALL, "List voucher batches", list_, roles=READERS, query=Page, answer=Batches),
     endpoint("GET", _ONE, "Read a voucher batch", get, roles=READERS, answer=BatchView),

@@ -1,14 +1,19 @@
 """Vouchers over HTTP: their codes are told once."""
 
+from ratewire.wiring import System
 from tests.ratewire.http.staff import Staff
 
 BATCHES = "billing/voucher-batches/"
 
 
-async def test_made_redeemed_withdrawn(admin: Staff) -> None:
+async def test_made_redeemed_withdrawn(admin: Staff, system: System) -> None:
     new = {"currency": "EUR", "amount": "5.00", "vouchers": 2}
     made = await admin.ok("POST", BATCHES, new, key="b1")
-    assert await admin.ok("POST", BATCHES, new, key="b1") == made
+    again = await admin.says("POST", BATCHES, new, key="b1")
+    assert (again.status, "told once" in again.body["detail"]) == (409, True)
+    assert len((await admin.ok("GET", BATCHES))["data"]) == 1
+    async with (await system.pool()).acquire() as conn:
+        assert [row[0] for row in await conn.fetch("SELECT answer FROM http_requests")] == [b""]
     one = f"{BATCHES}{made['id']}"
     assert "codes" not in await admin.ok("GET", one)
     redeem = {"account": "a1", "code": made["codes"][0].lower()}
