@@ -24,7 +24,7 @@ from datetime import UTC, date, datetime
 from pathlib import Path
 
 from billing.database import Connection, connect
-from billing.documents import content, einvoice, typesetting
+from billing.documents import content, einvoice, hybrid
 from billing.entities import register as entities
 from billing.entities.entity import Address, Entity
 from billing.invoices import drafts, numbers, reading
@@ -101,9 +101,8 @@ async def prepare(conn: Connection, options: argparse.Namespace) -> list[int]:
 def printed(invoice: Invoice) -> int:
     """Make an invoice's Factur-X, and return its octets."""
     made = content.of_invoice(invoice)
-    pdf = typesetting.pdf("document", made, content.made_at(made))
     cii = einvoice.xml(einvoice.invoice_terms(invoice), "cii")
-    return len(einvoice.with_xml(pdf, cii, "en", "Invoice", invoice.seller.name))
+    return len(hybrid.pdf(made, cii, content.made_at(made)))
 
 
 async def searches(conn: Connection) -> dict[str, float]:

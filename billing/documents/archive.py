@@ -10,7 +10,7 @@ import msgspec
 from billing.credit_notes import reading as credit_notes
 from billing.credit_notes.credit import CreditNote
 from billing.database import Connection
-from billing.documents import content, einvoice, loading, typesetting
+from billing.documents import content, einvoice, hybrid, loading, typesetting
 from billing.documents.storage import Missing, Storage
 from billing.errors import Conflict
 from billing.invoices import reading as invoices
@@ -108,14 +108,12 @@ def _make(
         if isinstance(document, Invoice)
         else content.of_credit_note(document)
     )
-    pdf = typesetting.pdf("document", made, content.made_at(made))
+    at = content.made_at(made)
     try:
         terms = _terms(document, applied_micros)
     except Conflict:
-        return pdf  # what the standard cannot express is a plain PDF
-    title = f"{made['title']} {document.number}"
-    cii = einvoice.xml(terms, "cii")
-    return einvoice.with_xml(pdf, cii, document.language, title, document.seller.name)
+        return typesetting.pdf("document", made, at)  # what the standard cannot express
+    return hybrid.pdf(made, einvoice.xml(terms, "cii"), at)
 
 
 def _terms(document: Invoice | CreditNote, applied_micros: int) -> einvoice.Terms:

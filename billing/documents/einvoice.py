@@ -98,21 +98,6 @@ def xml(terms: Terms, syntax: Syntax) -> bytes:
     )
 
 
-def with_xml(pdf: bytes, cii: bytes, language: str, title: str, author: str) -> bytes:
-    """Return a PDF/A-3 with its CII in it: Factur-X, profile EN 16931."""
-    return facturx.generate_from_binary(
-        pdf,
-        cii,
-        flavor="factur-x",
-        level="en16931",
-        check_xsd=False,
-        check_schematron=False,
-        pdf_metadata={"title": title, "author": author, "subject": title, "keywords": "Factur-X"},
-        lang=language,
-        afrelationship="alternative",
-    )
-
-
 def _common(seller: Entity, buyer: Buyer, currency: str) -> Terms:
     if EXPONENTS[currency] > _MOST_DECIMALS:
         raise Conflict(f"EN 16931 allows two decimals, and {currency} has {EXPONENTS[currency]}")

@@ -24,9 +24,12 @@ _own = threading.local()
 Template = Literal["document", "vouchers"]
 
 
-def pdf(template: Template, content: Mapping[str, Any], at: datetime) -> bytes:
-    """Return a PDF/A-3b of a document made at a time. Raises typst.TypstError: a bug."""
-    return _compile(template, content, format="pdf", pdf_standards=["a-3b"], timestamp=at)
+def pdf(template: Template, content: Mapping[str, Any], at: datetime, *, cii: bytes = b"") -> bytes:
+    """Return a PDF/A-3b of a document made at a time, with its CII attached if there is one.
+
+    Raises typst.TypstError: a bug.
+    """
+    return _compile(template, content, cii, format="pdf", pdf_standards=["a-3b"], timestamp=at)
 
 
 def picture(template: Template, content: Mapping[str, Any], *, ppi: float = 110) -> list[bytes]:
@@ -35,11 +38,12 @@ def picture(template: Template, content: Mapping[str, Any], *, ppi: float = 110)
     return [made] if isinstance(made, bytes) else made
 
 
-def _compile(template: Template, content: Mapping[str, Any], **options: Any) -> Any:
+def _compile(
+    template: Template, content: Mapping[str, Any], cii: bytes = b"", **options: Any
+) -> Any:
     compiler = getattr(_own, "compiler", None)
     if compiler is None:
         compiler = typst.Compiler(root=_ROOT, font_paths=_FONTS, ignore_system_fonts=True)
         _own.compiler = compiler
-    return compiler.compile(
-        _ROOT / f"{template}.typ", sys_inputs={"data": json.dumps(content)}, **options
-    )
+    inputs = {"data": json.dumps(content), "cii": cii.decode()}
+    return compiler.compile(_ROOT / f"{template}.typ", sys_inputs=inputs, **options)

