@@ -4,12 +4,20 @@ import re
 from collections.abc import Mapping
 from datetime import tzinfo
 from fnmatch import translate
-from typing import Final
+from typing import Final, NamedTuple
 
 from rating.calendar import Calendar
 from rating.tariff import Counter, Rule, Tariff, TierMode
 
 _CACHED: Final = "_compiled"
+
+
+class Chosen(NamedTuple):
+    """The numbers of the rules that price a service in a band, by what they count."""
+
+    events: tuple[int, ...]
+    seconds: tuple[int, ...]
+    octets: tuple[int, ...]
 
 
 class Compiled:
@@ -24,7 +32,7 @@ class Compiled:
         self.simple = tariff.simple
         self.tiered = any(rule.tiers for rule in tariff.rules)
         self.groups = tuple(rule.name or f"#{at}" for at, rule in enumerate(tariff.rules))
-        self._tables: dict[str, tuple[tuple[int, ...], ...]] = {}
+        self._tables: dict[str, tuple[Chosen, ...]] = {}
         self._calendars: dict[tzinfo, Calendar] = {}
         self._services = tuple(
             (
@@ -45,8 +53,8 @@ class Compiled:
             self._calendars[zone] = found
         return found
 
-    def rules(self, service: str) -> tuple[tuple[int, ...], ...]:
-        """Return the numbers of the rules that price a service, for each band."""
+    def rules(self, service: str) -> tuple[Chosen, ...]:
+        """Return the rules that price a service, for each band."""
         found = self._tables.get(service)
         if found is None:
             found = tuple(self._of_band(service, band) for band in self.bands)
@@ -60,14 +68,19 @@ class Compiled:
                 return name
         return ""
 
-    def _of_band(self, service: str, band: str) -> tuple[int, ...]:
+    def _of_band(self, service: str, band: str) -> Chosen:
         chosen: dict[Counter, int] = {}
         for at, rule in enumerate(self.tariff.rules):
             if (not rule.bands or band in rule.bands) and (
                 not rule.services or service in rule.services
             ):
                 chosen.setdefault(rule.counter, at)
-        return tuple(sorted(chosen.values()))
+        events, seconds = chosen.pop(Counter.EVENT, None), chosen.pop(Counter.SECONDS, None)
+        return Chosen(
+            () if events is None else (events,),
+            () if seconds is None else (seconds,),
+            tuple(sorted(chosen.values())),
+        )
 
 
 def compiled(tariff: Tariff) -> Compiled:

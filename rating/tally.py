@@ -22,6 +22,15 @@ from rating.quantity import Counters
 from rating.tariff import Counter, Rule
 from rating.usage import Meter
 
+# Named here for what is done for every record: see rating.money.
+_OCTETS_IN, _OCTETS_OUT = Counter.OCTETS_IN, Counter.OCTETS_OUT
+
+#: A band, with its share of the seconds, octets in and octets out of a piece of time.
+_Cell = tuple[int, int, int, int]
+
+#: A rule, the band in which it was asked for, and how many units.
+_Demand = tuple[int, int, int]
+
 
 class Tally(msgspec.Struct, frozen=True, array_like=True):
     """What a session has run up under one version of its plan.
@@ -128,48 +137,43 @@ class _Pricing:
         self.charge = 0
 
     def run(self, usage: Counters, until: int) -> Priced:
-        start = self.tally.at
-        pieces = self._pieces(start, until)
-        weights = [self._weights(low, high) for low, high in pieces]
-        flat = [seconds for piece in weights for seconds in piece]
-        shares = tuple(
-            iter(apportion(units, flat) if units else flat)
-            for units in (usage.seconds, usage.octets_in, usage.octets_out)
+        pieces = self._pieces(self.tally.at, until)
+        bands = [self._bands(low, high) for low, high in pieces]
+        weights = [seconds for piece in bands for _, seconds in piece]
+        shares = zip(
+            *(
+                apportion(units, weights) if units else itertools.repeat(0)
+                for units in (usage.seconds, usage.octets_in, usage.octets_out)
+            ),
+            strict=False,
         )
         opens = not self.tally.began
-        for (low, high), piece in zip(pieces, weights, strict=True):
-            cells: list[list[int]] = []
-            for _ in piece:
-                parts = [next(share) for share in shares]
-                cells.append(
-                    [
-                        parts[0] if usage.seconds else 0,
-                        parts[1] if usage.octets_in else 0,
-                        parts[2] if usage.octets_out else 0,
-                    ]
-                )
+        for (low, high), piece in zip(pieces, bands, strict=True):
+            cells = [(band, *next(shares)) for band, _ in piece]
             self._piece(low, high, cells, opens)
             opens = False
         return Priced(self.tally, self.charge, tuple(self.lines))
 
-    def _weights(self, low: int, high: int) -> list[int]:
-        if low < high:
-            return self.calendar.seconds(low, high)
-        at = self.calendar.at(low)  # usage in no time at all: that of a moment
-        return [int(band == at) for band in range(self.calendar.count)]
+    def _bands(self, low: int, high: int) -> list[tuple[int, int]]:
+        """The bands of a stretch of time, each with its seconds."""
+        if low == high:
+            return [(self.calendar.at(low), 1)]  # usage in no time at all: that of a moment
+        seconds = self.calendar.seconds(low, high)
+        return [(band, part) for band, part in enumerate(seconds) if part]
 
     def _pieces(self, start: int, until: int) -> list[tuple[int, int]]:
         """Cut the time where a period, or a bucket, begins or ends."""
         cuts = {start, until}
         for bucket in self.pool.buckets:
             cuts.update((bucket.since, bucket.until))
+        periods = {self.plan.tariff.cycle} if self.ready.tiered else set[Period]()
         for allowance in self.plan.allowances:
             if allowance.period is Period.DAYS:
                 cuts.update(self._days_cuts(allowance, start, until))
             else:
-                cuts.update(self._period_cuts(allowance.period, start, until))
-        if self.ready.tiered:
-            cuts.update(self._period_cuts(self.plan.tariff.cycle, start, until))
+                periods.add(allowance.period)
+        for period in periods:
+            cuts.update(self._period_cuts(period, start, until))
         ordered = sorted(cut for cut in cuts if start <= cut <= until)
         return list(itertools.pairwise(ordered)) or [(start, until)]
 
@@ -201,23 +205,27 @@ class _Pricing:
                 allowance, self.plan.name, self.subject.username, self.subject.cycle, moment
             )
 
-    def _piece(self, low: int, high: int, cells: list[list[int]], opens: bool) -> None:
-        """Price the usage of one piece of time: `cells` are the shares of each band."""
+    def _piece(self, low: int, high: int, cells: list[_Cell], opens: bool) -> None:
+        """Price the usage of one piece of time."""
         self._renew(low)
         taken = dict[int, int]()
-        events = self._demand(self._event_cells(low, opens))
-        self._note_units(events)
-        self._draw_seconds(low, high, cells, taken)
-        octets = self._demand([[0, octets_in, octets_out] for _, octets_in, octets_out in cells])
+        if opens:
+            self._note_units(self._events(low))
+        timed = self._seconds([(band, seconds) for band, seconds, _, _ in cells])
+        if timed:
+            self._note_units(timed)
+            self._draw_in_time(low, high, timed, taken)
+        octets = self._octets(cells)
         self._note_units(octets)
         self._draw(Unit.OCTETS, low, octets, taken)
         before = self.tally
         money = before.money_micros
         if opens:
             money += self._connect()
-        for at, units in enumerate(self.units):
-            if units != before.units[at]:
-                money += self._charge_rule(at, low, taken.get(at, 0))
+        number = self.subject.cycle.number(self.plan.tariff.cycle, low) if self.ready.tiered else 0
+        for at, (units, was) in enumerate(zip(self.units, before.units, strict=True)):
+            if units != was:
+                money += self._charge_rule(at, number, taken.get(at, 0))
         self.tally = Tally(
             before.anchor,
             high,
@@ -229,57 +237,51 @@ class _Pricing:
         )
         self._settle(before, low)
 
-    def _event_cells(self, low: int, opens: bool) -> list[list[int]]:
-        band = self.calendar.at(low) if opens else -1
-        return [[-1, 0, 0] if at == band else [0, 0, 0] for at in range(self.calendar.count)]
+    def _events(self, moment: int) -> list[_Demand]:
+        """A session's start, to the rules of its band."""
+        band = self.calendar.at(moment)
+        return [(at, band, 1) for at in self.table[band].events]
 
-    def _demand(self, cells: list[list[int]]) -> list[tuple[int, int, int]]:
-        """The units of each rule and band: (rule, band, units), by band."""
-        demand: list[tuple[int, int, int]] = []
-        for band, (seconds, octets_in, octets_out) in enumerate(cells):
-            if not (seconds or octets_in or octets_out):
-                continue
-            for at in self.table[band]:
-                match self.plan.tariff.rules[at].counter:
-                    case Counter.SECONDS:
-                        units = max(seconds, 0)
-                    case Counter.OCTETS_IN:
-                        units = octets_in
-                    case Counter.OCTETS_OUT:
-                        units = octets_out
-                    case Counter.OCTETS_TOTAL:
-                        units = octets_in + octets_out
-                    case Counter.EVENT:
-                        units = 1 if seconds < 0 else 0
+    def _seconds(self, parts: list[tuple[int, int]]) -> list[_Demand]:
+        table = self.table
+        return [
+            (at, band, seconds) for band, seconds in parts if seconds for at in table[band].seconds
+        ]
+
+    def _octets(self, cells: list[_Cell]) -> list[_Demand]:
+        rules = self.plan.tariff.rules
+        demand: list[_Demand] = []
+        for band, _, octets_in, octets_out in cells:
+            for at in self.table[band].octets:
+                counter = rules[at].counter
+                if counter is _OCTETS_IN:
+                    units = octets_in
+                elif counter is _OCTETS_OUT:
+                    units = octets_out
+                else:
+                    units = octets_in + octets_out
                 if units:
                     demand.append((at, band, units))
         return demand
 
-    def _note_units(self, demand: list[tuple[int, int, int]]) -> None:
+    def _note_units(self, demand: list[_Demand]) -> None:
         for at, _band, units in demand:
             self.units[at] += units
 
-    def _draw_seconds(
-        self, low: int, high: int, cells: list[list[int]], taken: dict[int, int]
+    def _draw_in_time(
+        self, low: int, high: int, demand: list[_Demand], taken: dict[int, int]
     ) -> None:
         """Draw seconds in the order of time, halving it where that order matters."""
-        demand = self._demand([[seconds, 0, 0] for seconds, _, _ in cells])
-        self._note_units(demand)
-        self._draw_in_time(low, high, demand, taken)
-
-    def _draw_in_time(
-        self, low: int, high: int, demand: list[tuple[int, int, int]], taken: dict[int, int]
-    ) -> None:
         exact = high - low == sum(units for _, _, units in demand)
         if len(demand) < 2 or not exact or self._in_any_order(low, demand):
             self._draw(Unit.SECONDS, low, demand, taken)
             return
         middle = (low + high) // 2
         for start, end in ((low, middle), (middle, high)):
-            part = self._demand([[units, 0, 0] for units in self._weights(start, end)])
+            part = self._seconds(self._bands(start, end))
             self._draw_in_time(start, end, part, taken)
 
-    def _in_any_order(self, moment: int, demand: list[tuple[int, int, int]]) -> bool:
+    def _in_any_order(self, moment: int, demand: list[_Demand]) -> bool:
         """Whether each bucket has enough for all that would draw on it first."""
         buckets = self._buckets(Unit.SECONDS, moment)
         wanted = [0] * len(buckets)
@@ -297,9 +299,7 @@ class _Pricing:
         counter = self.plan.tariff.rules[at].counter
         return bucket.scope.covers(counter, self.ready.bands[band], self.subject.service)
 
-    def _draw(
-        self, unit: Unit, moment: int, demand: list[tuple[int, int, int]], taken: dict[int, int]
-    ) -> None:
+    def _draw(self, unit: Unit, moment: int, demand: list[_Demand], taken: dict[int, int]) -> None:
         if not demand:
             return
         buckets = self._buckets(unit, moment)
@@ -334,16 +334,14 @@ class _Pricing:
             self.lines.append(Line(LineKind.CONNECT_FEE, fee))
         return fee
 
-    def _charge_rule(self, at: int, moment: int, taken: int) -> int:
-        """The price of what a piece added to a rule."""
+    def _charge_rule(self, at: int, number: int, taken: int) -> int:
+        """The price of what a piece, in the period of a number, added to a rule."""
         rule, before = self.plan.tariff.rules[at], self.tally
         was = billed_units(rule, before.units[at] - before.covered[at])
         billed = billed_units(rule, self.units[at] - self.covered[at])
         counted = 0
         if rule.tiers:
-            cycle, period = self.subject.cycle, self.plan.tariff.cycle
-            group = f"{self.plan.name}/{self.ready.groups[at]}"
-            count = self.pool.units(group, cycle.number(period, moment))
+            count = self.pool.units(f"{self.plan.name}/{self.ready.groups[at]}", number)
             counted = count.units
             count.units += billed - was
             amount = tier_total(rule, count.units) - tier_total(rule, counted)

@@ -4,7 +4,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from rating.calendar import Band
-from rating.compiled import compiled, tier_total
+from rating.compiled import Chosen, compiled, tier_total
 from rating.tariff import Counter, Rule, Service, Tariff, Tier, TierMode
 from tests.rating.oracle import tiers
 
@@ -24,8 +24,8 @@ def test_the_first_rule_of_a_counter_that_names_band_and_service_holds() -> None
         services=(Service("wifi", {"realm": ("wifi.example",)}),),
     )
     ready = compiled(tariff)
-    assert ready.rules("wifi") == ((1,), (0, 3))
-    assert ready.rules("") == ((2,), (2, 3))
+    assert ready.rules("wifi") == (Chosen((), (1,), ()), Chosen((), (0,), (3,)))
+    assert ready.rules("") == (Chosen((), (2,), ()), Chosen((), (2,), (3,)))
     assert compiled(tariff) is ready
 
 
