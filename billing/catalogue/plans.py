@@ -7,7 +7,7 @@ from typing import Final
 import msgspec
 
 from billing.database import Connection
-from billing.errors import Conflict
+from billing.errors import Conflict, NotFound
 from billing.outbox.publication import changed, hold
 from billing.statements import load
 from rating.plan import Plan
@@ -46,6 +46,17 @@ async def load_plans(conn: Connection, plans: Sequence[Plan], now: datetime) -> 
 async def list_(conn: Connection) -> list[Plan]:
     """Return the newest version of each plan, by name."""
     return [_decode(row["definition"]) for row in await conn.fetch(SQL["list"])]
+
+
+async def version_of(conn: Connection, name: str, version: int | None) -> Plan:
+    """Return a version of a plan, the newest for None. Raises NotFound."""
+    if version is not None and not 0 < version < 2**31:
+        raise NotFound(f"version {version} of plan {name} does not exist")
+    definition = await conn.fetchval(SQL["version"], name, version)
+    if definition is None:
+        which = "plan" if version is None else f"version {version} of plan"
+        raise NotFound(f"{which} {name} does not exist")
+    return _decode(definition)
 
 
 async def published(conn: Connection) -> dict[str, bytes]:

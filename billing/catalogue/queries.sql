@@ -15,3 +15,8 @@ SELECT name, version, definition FROM plans ORDER BY name, version
 -- name: list
 -- The newest version of each plan, by name.
 SELECT DISTINCT ON (name) definition FROM plans ORDER BY name, version DESC
+
+-- name: version
+-- Version $2 of plan $1, the newest if it is NULL.
+SELECT definition FROM plans WHERE name = $1 AND ($2::integer IS NULL OR version = $2)
+ORDER BY version DESC LIMIT 1

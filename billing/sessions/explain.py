@@ -5,10 +5,12 @@ from datetime import datetime
 from typing import Final
 from uuid import UUID
 
+import asyncpg
 import msgspec
 
 from billing.database import Connection
-from billing.errors import NotFound
+from billing.errors import Conflict, InvalidInput, NotFound
+from billing.ledger.transaction import Kind
 from billing.sessions.archive import figures
 from billing.statements import load
 from rating.charge import Line, explain_charge
@@ -97,27 +99,10 @@ async def explain(conn: Connection, session_uid: UUID) -> ExplainedSession:
         raise NotFound(f"session {session_uid} does not exist")
     version = (row["plan"], row["plan_version"])
     tariff = (await plan_versions(conn, [version]))[version].tariff
-    charges: list[ExplainedCharge] = []
-    for record in await conn.fetch(_SQL["records_of_session"], session_uid):
-        usage = Counters(record["seconds"], record["octets_in"], record["octets_out"])
-        after = Counters(
-            record["used_seconds"], record["used_octets_in"], record["used_octets_out"]
-        )
-        charges.append(
-            ExplainedCharge(
-                event_at=record["event_at"],
-                settled_at=record["settled_at"],
-                charge_sequence=record["charge_sequence"],
-                seconds=usage.seconds,
-                octets_in=usage.octets_in,
-                octets_out=usage.octets_out,
-                charged_micros=record["charged_micros"],
-                total_micros=record["total_micros"],
-                lines=lines_of(tariff, after - usage, after, record["charged_micros"])
-                if record["lines"] is None
-                else _decode_lines(record["lines"]),
-            )
-        )
+    charges = [
+        _charge(record, tariff)
+        for record in await conn.fetch(_SQL["records_of_session"], session_uid)
+    ]
     used, charged = figures(row)
     told = await kept_lines(conn, [session_uid])
     return ExplainedSession(
@@ -132,4 +117,80 @@ async def explain(conn: Connection, session_uid: UUID) -> ExplainedSession:
         if session_uid in told
         else lines_of(tariff, NOTHING, used, charged),
         charges=charges,
+    )
+
+
+class SettledCharge(msgspec.Struct, frozen=True):
+    """One settled charge of an account, and whose it is."""
+
+    session_uid: UUID
+    username: str
+    account: str
+    plan: str
+    plan_version: int
+    currency: str
+    charge: ExplainedCharge
+
+
+async def explain_settled(
+    conn: Connection,
+    account: str,
+    *,
+    charge_sequence: int | None = None,
+    transaction_id: int | None = None,
+    limit: int,
+) -> list[SettledCharge]:
+    """Return the reasons of an account's charges, the latest first, at most `limit`.
+
+    Those of one charge sequence, or those that a transaction of the ledger sums up; all if neither
+    is given. Raises NotFound when there is none, and Conflict for a transaction that is not usage:
+    its description is the reason.
+    """
+    for name, value in (("charge", charge_sequence), ("transaction", transaction_id)):
+        if value is not None and not 0 < value < 2**63:
+            raise InvalidInput(f"{name} is {value}, allowed is 1 to {2**63 - 1}")
+    settled_at = None
+    if transaction_id is not None:
+        row = await conn.fetchrow(_SQL["settled_with"], transaction_id)
+        if row is None:
+            raise NotFound(f"transaction {transaction_id} does not exist")
+        if row["kind"] != Kind.USAGE:
+            raise Conflict(
+                f"transaction {transaction_id} is of kind {row['kind']}: its description is the"
+                " reason, no usage was charged"
+            )
+        settled_at = row["posted_at"]
+    rows = await conn.fetch(_SQL["charges_of_account"], account, charge_sequence, settled_at, limit)
+    if not rows:
+        raise NotFound(f"account {account} has no such settled charge")
+    plans = await plan_versions(conn, [(row["plan"], row["plan_version"]) for row in rows])
+    return [
+        SettledCharge(
+            session_uid=row["session_uid"],
+            username=row["username"],
+            account=account,
+            plan=row["plan"],
+            plan_version=row["plan_version"],
+            currency=row["currency"],
+            charge=_charge(row, plans[row["plan"], row["plan_version"]].tariff),
+        )
+        for row in rows
+    ]
+
+
+def _charge(record: asyncpg.Record, tariff: Tariff) -> ExplainedCharge:
+    usage = Counters(record["seconds"], record["octets_in"], record["octets_out"])
+    after = Counters(record["used_seconds"], record["used_octets_in"], record["used_octets_out"])
+    return ExplainedCharge(
+        event_at=record["event_at"],
+        settled_at=record["settled_at"],
+        charge_sequence=record["charge_sequence"],
+        seconds=usage.seconds,
+        octets_in=usage.octets_in,
+        octets_out=usage.octets_out,
+        charged_micros=record["charged_micros"],
+        total_micros=record["total_micros"],
+        lines=lines_of(tariff, after - usage, after, record["charged_micros"])
+        if record["lines"] is None
+        else _decode_lines(record["lines"]),
     )

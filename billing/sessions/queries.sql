@@ -110,3 +110,21 @@ JOIN unnest($1::text[], $2::integer[]) AS wanted (name, version) USING (name, ve
 SELECT session_uid, lines FROM charge_lines
 WHERE session_uid = ANY($1::uuid[])
 ORDER BY session_uid, settled_at, charge_sequence
+
+-- name: settled_with
+-- When the ledger's transaction $1 settled usage, and its kind.
+SELECT posted_at, kind FROM billing_transactions WHERE transaction_id = $1
+
+-- name: charges_of_account
+-- The usage records of account $1 with charge sequence $2 (NULL: any), or settled at $3 (NULL: any),
+-- the latest first, at most $4; with what their sessions are.
+SELECT usage.*, session.username, session.plan, session.currency, told.lines
+FROM accounting_sessions AS session
+JOIN usage_records AS usage USING (session_uid)
+LEFT JOIN charge_lines AS told USING (session_uid, settled_at, charge_sequence)
+WHERE session.account_id = $1 AND usage.account_id = $1
+    AND ($2::bigint IS NULL OR usage.charge_sequence = $2)
+    AND ($3::timestamptz IS NULL OR usage.settled_at = $3)
+ORDER BY usage.settled_at DESC, usage.charge_sequence DESC, usage.used_seconds DESC,
+    usage.used_octets_in DESC, usage.used_octets_out DESC
+LIMIT $4

@@ -11,6 +11,7 @@ MODULES = {
     "checking": ("check",),
     "operations": ("migrate", "nas", "token"),
     "catalogue": ("plan",),
+    "rate": ("rate",),
     "people": ("account", "subscriber", "import"),
     "selling": ("offer", "coupon"),
     "services": ("service",),

@@ -11,8 +11,8 @@ from billing.ledger.statement import StatementRow, statement
 from billing.sessions.explain import ExplainedCharge, ExplainedSession, explain
 from billing.sessions.statement import StatedSession, sessions
 from ratewire.demo.stock import Customer
+from ratewire.views.lines import told
 from ratewire.wiring import System
-from rating.charge import Line, LineKind
 from rating.money import format_micros
 
 _SESSIONS_SHOWN = 3
@@ -86,14 +86,3 @@ def _charge(charge: ExplainedCharge, currency: str) -> str:
         f"{charge.event_at:%H:%M:%S} {format_micros(charge.charged_micros, currency)}"
         f" (total {format_micros(charge.total_micros, currency)}): {why}"
     )
-
-
-def told(line: Line, currency: str) -> str:
-    """Return a line of an explanation in words: what was used, what of it is billed, the price."""
-    amount = format_micros(line.amount_micros, currency)
-    if line.kind is not LineKind.USAGE:
-        return f"{line.kind.value.replace('_', ' ')} = {amount}"
-    steps = "" if line.billed_units == line.units else f" billed as {line.billed_units:,}"
-    price = format_micros(line.price_micros, currency)
-    per = "each" if line.per_units == 1 else f"per {line.per_units:,}"
-    return f"{line.units:,} {line.counter}{steps} at {price} {per} = {amount}"

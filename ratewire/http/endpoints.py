@@ -16,7 +16,7 @@ from ratewire.http.billing import (
     vouchers,
 )
 from ratewire.http.endpoint import Endpoint
-from ratewire.http.operations import network, review, subscribers
+from ratewire.http.operations import network, rating, review, subscribers
 
 ENDPOINTS: Final[tuple[Endpoint, ...]] = (
     *customers.ENDPOINTS,
@@ -32,5 +32,6 @@ ENDPOINTS: Final[tuple[Endpoint, ...]] = (
     *audit.ENDPOINTS,
     *subscribers.ENDPOINTS,
     *network.ENDPOINTS,
+    *rating.ENDPOINTS,
     *review.ENDPOINTS,
 )

@@ -97,10 +97,15 @@ def _parameters(each: Endpoint) -> list[dict[str, Any]]:
     ]
     if each.query is not Nothing:
         [schema], components = msgspec.json.schema_components([each.query])
-        properties = components[schema["$ref"].rsplit("/", 1)[1]]["properties"]
+        fields = components[schema["$ref"].rsplit("/", 1)[1]]
         parameters += [
-            {"name": name, "in": "query", "required": False, "schema": _plain(about, components)}
-            for name, about in properties.items()
+            {
+                "name": name,
+                "in": "query",
+                "required": name in fields.get("required", ()),
+                "schema": _plain(about, components),
+            }
+            for name, about in fields["properties"].items()
         ]
     if each.changes:
         parameters.append(

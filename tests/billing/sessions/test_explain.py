@@ -6,8 +6,8 @@ import msgspec
 import pytest
 
 from billing.database import Connection
-from billing.errors import NotFound
-from billing.sessions.explain import ExplainedSession, explain, lines_of
+from billing.errors import Conflict, NotFound
+from billing.sessions.explain import ExplainedSession, explain, explain_settled, lines_of
 from billing.settlement.consumer import Settler
 from rating.charge import LineKind
 from rating.plan import Plan
@@ -96,3 +96,30 @@ async def test_what_does_not_exist(session: UUID, conn: Connection) -> None:
     await conn.execute("DELETE FROM plans")
     with pytest.raises(NotFound, match="version 7 of plan metered-EUR"):
         await explain(conn, session)
+
+
+async def test_a_settled_charge_is_explained_by_its_number_or_its_transaction(
+    session: UUID, conn: Connection
+) -> None:
+    everything = await explain_settled(conn, "a1", limit=10)
+    assert [each.charge.charged_micros for each in everything] == [10_000, 30_000, 80_000]
+    number = everything[1].charge.charge_sequence
+    assert await explain_settled(conn, "a1", charge_sequence=number, limit=10) == everything[1:2]
+    transactions = await conn.fetch(
+        "SELECT transaction_id FROM billing_transactions WHERE kind = 'usage' ORDER BY posted_at"
+    )
+    told = [
+        each
+        for row in transactions
+        for each in await explain_settled(conn, "a1", transaction_id=row[0], limit=10)
+    ]
+    assert sum(each.charge.charged_micros for each in told) == 120_000
+    assert all(
+        sum(line.amount_micros for line in each.charge.lines) == each.charge.charged_micros
+        for each in told
+    )
+    topup = await conn.fetchval("SELECT min(transaction_id) FROM billing_transactions")
+    with pytest.raises(Conflict, match="its description is the reason"):
+        await explain_settled(conn, "a1", transaction_id=topup, limit=10)
+    with pytest.raises(NotFound, match="no such settled charge"):
+        await explain_settled(conn, "a1", charge_sequence=10**6, limit=10)

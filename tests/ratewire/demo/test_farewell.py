@@ -4,15 +4,12 @@ import io
 import re
 from datetime import timedelta
 
-import pytest
 from rich.console import Console
 
 from radius.records import AcctStatus
-from ratewire.demo.farewell import show_statement, told
+from ratewire.demo.farewell import show_statement
 from ratewire.demo.stock import customers
 from ratewire.wiring import now
-from rating.charge import Line, LineKind
-from rating.tariff import Counter
 from tests.ratewire.demo.conftest import Office
 
 
@@ -63,22 +60,3 @@ async def test_what_a_nas_called_its_session_is_only_text(office: Office) -> Non
         await office.report(status, user, 0, octets, session="[/]odd[bold]")
     await office.settle()
     assert "Session [/]odd[bold] of" in await said(office)
-
-
-@pytest.mark.parametrize(
-    ("line", "words"),
-    [
-        (Line(LineKind.CONNECT_FEE, 500_000), "connect fee = 0.50"),
-        (Line(LineKind.MINIMUM, -7_729), "minimum = -0.007729"),
-        (
-            Line(LineKind.USAGE, 7, Counter.SECONDS, 7, 7, 1, 1),
-            "7 seconds at 0.000001 each = 0.000007",
-        ),
-        (
-            Line(LineKind.USAGE, 4_000, Counter.OCTETS_OUT, 1_500, 2_000, 2_000_000, 1_000_000),
-            "1,500 octets_out billed as 2,000 at 2.00 per 1,000,000 = 0.004",
-        ),
-    ],
-)
-def test_a_line_in_words(line: Line, words: str) -> None:
-    assert told(line, "EUR") == words
