@@ -445,7 +445,7 @@ async def test_a_settler_that_still_has_entries_of_the_lost_store(
     async def settle_late() -> None:
         """Begin, and come as far as to wait for the position, or to the end."""
         tasks.append(asyncio.create_task(late.settle_once(10)))
-        waiting = "SELECT count(*) FROM pg_stat_activity WHERE wait_event_type = 'Lock'"
+        waiting = "SELECT count(*) FROM pg_locks WHERE NOT granted"
         async with asyncio.timeout(10):
             while not tasks[0].done() and not await conn.fetchval(waiting):
                 await asyncio.sleep(0.001)

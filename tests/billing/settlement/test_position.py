@@ -53,7 +53,7 @@ async def test_a_held_position_does_not_move(pool: Pool, books: Books) -> None:
         moving = asyncio.create_task(
             mover.execute("UPDATE settlement_positions SET sequence = 5 WHERE partition = 0")
         )
-        waiting = "SELECT count(*) FROM pg_stat_activity WHERE wait_event_type = 'Lock'"
+        waiting = "SELECT count(*) FROM pg_locks WHERE NOT granted"
         async with pool.acquire() as watcher, asyncio.timeout(10):
             while not await watcher.fetchval(waiting):
                 await asyncio.sleep(0)

@@ -202,10 +202,7 @@ async def test_a_user_name_added_meanwhile_leaves_nothing_half_done(
                 conn, keyring, now, [f"u{number},a{number},metered,EUR,1," for number in range(999)]
             )
         )
-        while not await pool.fetchval(
-            "SELECT count(*) FROM pg_stat_activity WHERE wait_event_type = 'Lock'"
-            " AND datname = current_database()"
-        ):
+        while not await pool.fetchval("SELECT count(*) FROM pg_locks WHERE NOT granted"):
             await asyncio.sleep(0.01)
         await adding.commit()
         with pytest.raises(Conflict, match=r"somebody else added one of these.*u500"):
