@@ -66,7 +66,8 @@ class Used(_Entry, frozen=True, array_like=True, gc=False, tag=2):
 class Closed(_Entry, frozen=True, array_like=True, gc=False, tag=3):
     """A session epoch ended, or was charged once more after its end: its final figures.
 
-    `reason` is stop, lost, nas_down or restarted; `terminate_cause` is Acct-Terminate-Cause or 0.
+    `reason` is stop, lost, nas_down, restarted or plan_changed; `terminate_cause` is
+    Acct-Terminate-Cause or 0.
     """
 
     reason: str

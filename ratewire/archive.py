@@ -8,7 +8,7 @@ from billing.database import unavailable, within
 from billing.sessions import archive
 from billing.sessions.archive import ArchivedSession
 from ratewire.pipeline.intake import ArchiveUnavailable
-from ratewire.pipeline.steps import stored_from_archive
+from ratewire.pipeline.progress import stored_from_archive
 from ratewire.wiring import System
 
 #: A batch waits for Postgres no longer than this, for others are in it that do not need it; and

@@ -99,6 +99,38 @@ class Sweeper:
         """Close a session that is known to be gone, unless it was seen again since `seen_ms`."""
         await self._see_to([session], mark=None, gone_since=seen_ms)
 
+    async def replan(self, session: str, uid: bytes) -> bytes | None:
+        """Have an open session go on under its subscriber's plan; return its epoch's uid.
+
+        From now on: what it used so far stays as it was charged. None if it is not open any more,
+        or cannot go on so: its subscriber or plan is gone, or it is in a walled garden.
+        """
+        nas = parts_of(session)[0]
+        for _ in range(MAX_ATTEMPTS):
+            [found] = (await self._store.read([Lookup(session, nas)])).found
+            stored = found.session
+            if stored is None or stored.uid != uid:
+                return None
+            username = decode_state(stored.state).username
+            snapshot = await self._store.read([Lookup(session, nas, username, always=True)])
+            step = (await self._raters.at(snapshot.plans_revision)).replan(
+                session,
+                nas,
+                snapshot.found[0],
+                boot=snapshot.boots.get(nas),
+                credit=Credit(),
+                now_ms=self._clock_ms(),
+            )
+            if isinstance(step, bytes):
+                return step
+            if not isinstance(step, Step):
+                return None
+            [outcome] = (await self._store.commit([step])).outcomes
+            if outcome.status is Status.COMMITTED:
+                self._observer.count("sessions_replanned")
+                return step.uid
+        return None
+
     async def mark_garden(self, session: str, uid: bytes, *, garden: bool) -> None:
         """Note whether an open session is in a walled garden: what it uses there is free."""
         for _ in range(MAX_ATTEMPTS):

@@ -32,7 +32,7 @@ LEFT JOIN (
 -- are on another plan than they bought.
 SELECT username, account_id, coalesce(throttle.plan, subscribers.plan) AS plan, password_kind,
     password_sealed, session_limit, when_full, calling_station, nas, framed_pool,
-    host(framed_ip) AS framed_ip
+    host(framed_ip) AS framed_ip, suspended
 FROM subscribers LEFT JOIN account_throttles AS throttle USING (account_id)
 WHERE served
 

@@ -34,6 +34,7 @@ _PHASES: Final = {
     "lost": Phase.LOST,
     "restarted": Phase.LOST,
     "nas_down": Phase.NAS_DOWN,
+    "plan_changed": Phase.STOPPED,
 }
 
 

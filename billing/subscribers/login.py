@@ -53,11 +53,15 @@ NO_BOUNDS: Final = Bounds()
 
 
 class LoginTerms(msgspec.Struct, frozen=True, omit_defaults=True):
-    """What the store keeps of a subscriber for logins. Without a password only its MAC logs in."""
+    """What the store keeps of a subscriber for logins. Without a password only its MAC logs in.
+
+    One that is `suspended` does not, whatever its account's status.
+    """
 
     password_kind: PasswordKind = PasswordKind.CLEAR
     password_sealed: bytes | None = None
     bounds: Bounds = NO_BOUNDS
+    suspended: bool = False
 
 
 NOTHING_KNOWN: Final = LoginTerms()
@@ -76,8 +80,8 @@ def encode_login(terms: LoginTerms) -> str:
     """Return the text that the store keeps; empty where there is nothing to know."""
     if terms == NOTHING_KNOWN:
         return ""
-    if terms.bounds == NO_BOUNDS:
-        terms = LoginTerms(terms.password_kind, terms.password_sealed)  # its default is left out
+    if terms.bounds == NO_BOUNDS:  # the same object is left out
+        terms = msgspec.structs.replace(terms, bounds=NO_BOUNDS)
     return _encoder.encode(terms).decode()
 
 

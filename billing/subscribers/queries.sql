@@ -22,14 +22,14 @@ RETURNING username
 -- The subscriber $1.
 SELECT username, account_id, plan, password_sealed IS NOT NULL AS has_password, created_at,
     password_kind, session_limit, when_full, calling_station, nas, framed_pool,
-    host(framed_ip) AS framed_ip
+    host(framed_ip) AS framed_ip, suspended
 FROM subscribers WHERE username = $1
 
 -- name: list_of
 -- The subscribers of account $1, by user name.
 SELECT username, account_id, plan, password_sealed IS NOT NULL AS has_password, created_at,
     password_kind, session_limit, when_full, calling_station, nas, framed_pool,
-    host(framed_ip) AS framed_ip
+    host(framed_ip) AS framed_ip, suspended
 FROM subscribers WHERE account_id = $1 ORDER BY username
 
 -- name: set_password
@@ -45,8 +45,16 @@ WHERE username = $1
 -- name: login_of
 -- What the store keeps of the subscriber $1.
 SELECT password_kind, password_sealed, session_limit, when_full, calling_station, nas,
-    framed_pool, host(framed_ip) AS framed_ip
+    framed_pool, host(framed_ip) AS framed_ip, suspended
 FROM subscribers WHERE username = $1
+
+-- name: set_suspended
+-- Suspend the subscriber $1, or no more ($2).
+UPDATE subscribers SET suspended = $2 WHERE username = $1
+
+-- name: set_plan
+-- Put the subscriber $1 on plan $2.
+UPDATE subscribers SET plan = $2 WHERE username = $1
 
 -- name: plan_in_force
 -- The plan that the subscriber $1 is on, throttled or not, and whether it is served.

@@ -100,11 +100,54 @@ async def change_login(
             await conn.execute(SQL["set_password"], username, sealed, kind)
         if bounds is not None:
             await conn.execute(SQL["set_bounds"], username, *_columns(check_bounds(bounds)))
-        changed = await conn.fetchrow(SQL["plan_in_force"], username)
-        assert changed is not None
-        if changed["served"]:
-            await post(conn, [await put_as_kept(conn, account, username, changed["plan"])], now)
+        await _put_again(conn, account, username, now)
         return await get(conn, username)
+
+
+async def set_suspended(
+    conn: Connection, username: str, *, suspended: bool, now: datetime
+) -> SubscriberEntry:
+    """Suspend a subscriber, or no more; None of its account's others are.
+
+    The next login goes by it; sessions that run are another matter. Raises NotFound, or Conflict if
+    it is so already.
+    """
+    async with conn.transaction():
+        account = (await get(conn, username)).account
+        await lock(conn, account)
+        if (await get(conn, username)).suspended is suspended:
+            raise Conflict(f"subscriber {username} is {'' if suspended else 'not '}suspended")
+        await conn.execute(SQL["set_suspended"], username, suspended)
+        await _put_again(conn, account, username, now)
+        return await get(conn, username)
+
+
+async def change_plan(
+    conn: Connection, username: str, plan: str, *, now: datetime
+) -> SubscriberEntry:
+    """Put a subscriber on another plan: its next session begins under it.
+
+    Raises NotFound for either, or Conflict if the plan is in another currency.
+    """
+    async with conn.transaction():
+        account = (await get(conn, username)).account
+        held = await lock(conn, account)
+        currency = await conn.fetchval(SQL["plan_currency"], plan)
+        if currency is None:
+            raise NotFound(f"plan {plan} does not exist")
+        if currency != held.currency:
+            raise Conflict(f"plan {plan} is in {currency}, account {account} in {held.currency}")
+        await conn.execute(SQL["set_plan"], username, plan)
+        await _put_again(conn, account, username, now)
+        return await get(conn, username)
+
+
+async def _put_again(conn: Connection, account: str, username: str, now: datetime) -> None:
+    """Tell the store what is kept of a subscriber, if it is served."""
+    kept = await conn.fetchrow(SQL["plan_in_force"], username)
+    assert kept is not None
+    if kept["served"]:
+        await post(conn, [await put_as_kept(conn, account, username, kept["plan"])], now)
 
 
 async def put_as_kept(conn: Connection, account: str, username: str, plan: str) -> PutSubscriber:
@@ -125,6 +168,7 @@ def login_text(row: asyncpg.Record) -> str:
                 WhenFull(row["when_full"]),
                 *(row[name] for name in ("calling_station", "nas", "framed_pool", "framed_ip")),
             ),
+            row["suspended"],
         )
     )
 
@@ -172,4 +216,4 @@ async def remove(conn: Connection, username: str, *, now: datetime) -> None:
 def _entry(row: asyncpg.Record) -> SubscriberEntry:
     names = ("username", "account_id", "plan", "has_password", "created_at", "password_kind")
     bounds = ("session_limit", "when_full", "calling_station", "nas", "framed_pool", "framed_ip")
-    return SubscriberEntry(*(row[name] for name in (*names, *bounds)))
+    return SubscriberEntry(*(row[name] for name in (*names, *bounds, "suspended")))

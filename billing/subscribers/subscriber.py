@@ -17,7 +17,7 @@ MAX_PASSWORD_OCTETS: Final = 128
 class SubscriberEntry(msgspec.Struct, frozen=True):
     """A subscriber as staff see it; whether there is a password, not which.
 
-    The last seven are those of billing.subscribers.login.
+    Those after `created_at` are those of billing.subscribers.login.
     """
 
     username: str
@@ -32,6 +32,7 @@ class SubscriberEntry(msgspec.Struct, frozen=True):
     nas: str | None = None
     framed_pool: str | None = None
     framed_ip: str | None = None
+    suspended: bool = False
 
 
 def username_fault(text: str) -> str | None:

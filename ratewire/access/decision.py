@@ -5,7 +5,7 @@ import enum
 import msgspec
 
 from balances.messages import Account
-from billing.subscribers.login import Bounds
+from billing.subscribers.login import Bounds, LoginTerms
 from radius.access import Login, mac_of
 from radius.profiles import Profile
 from ratewire.access.limits import Volume, seconds_for, volume_for, wanted
@@ -64,15 +64,18 @@ class Promise(msgspec.Struct, frozen=True):
     volume: Volume
 
 
-def refusal_of(login: Login, account: Account, plan: Plan | None, bounds: Bounds) -> Refusal | None:
+def refusal_of(
+    login: Login, account: Account, plan: Plan | None, terms: LoginTerms
+) -> Refusal | None:
     """Return why a login that is proven is refused before any money is looked at."""
+    bounds = terms.bounds
     if bounds.nas is not None and bounds.nas != login.client:
         return Refusal.OTHER_NAS
     if bounds.calling_station is not None and not _same(bounds.calling_station, login.station):
         return Refusal.OTHER_STATION
     if account.closed:
         return Refusal.CLOSED
-    if account.suspended:
+    if account.suspended or terms.suspended:
         return Refusal.SUSPENDED
     if plan is None or plan.tariff.currency != account.currency:
         return Refusal.NO_PLAN

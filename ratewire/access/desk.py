@@ -222,7 +222,7 @@ class Desk:
 
     def _judge(self, known: _Known, profile: Profile) -> Promise | Refusal:
         plan = known.plan
-        refusal = refusal_of(known.login, known.account, plan, known.terms.bounds)
+        refusal = refusal_of(known.login, known.account, plan, known.terms)
         if refusal is not None:
             return refusal
         assert plan is not None

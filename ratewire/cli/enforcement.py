@@ -1,13 +1,17 @@
-"""sessions, session disconnect, jobs: what runs, and what is to end."""
+"""sessions, session, jobs: what runs, and what is to end or to change."""
 
 import re
+from collections.abc import Awaitable, Callable
+from pathlib import Path
 from typing import Annotated
 
 import msgspec
 import typer
 
+from balances.jobs import Action
 from billing.database import DatabaseUnavailable
 from billing.review.listings import enforcement
+from ratewire import orders
 from ratewire.cli.running import (
     ConfigOption,
     JsonOption,
@@ -18,6 +22,7 @@ from ratewire.cli.running import (
     run,
     warn,
 )
+from ratewire.orders import Which
 from ratewire.views.events import EventView, event_view
 from ratewire.views.jobs import JobView, job_views
 from ratewire.views.sessions import SessionView, session_views
@@ -31,6 +36,16 @@ ALL = 2**31
 _SESSION = re.compile(r"[0-9a-f]{4,32}")
 
 
+SessionArgument = Annotated[
+    str | None, typer.Argument(help="As `sessions` shows it; its beginning will do.")
+]
+UserOption = Annotated[str | None, typer.Option(help="All sessions of this user name.")]
+AccountOption = Annotated[str | None, typer.Option(help="All sessions of this account.")]
+NasOption = Annotated[
+    str | None, typer.Option(help="All sessions of this NAS: its name, or what `sessions` shows.")
+]
+
+
 class Jobs(msgspec.Struct, frozen=True):
     """The live jobs, and what happened to jobs before, newest first."""
 
@@ -40,8 +55,9 @@ class Jobs(msgspec.Struct, frozen=True):
 
 def register(app: typer.Typer) -> None:
     """Add the commands."""
-    session = typer.Typer(help="One session: disconnect.", no_args_is_help=True)
+    session = typer.Typer(help="Sessions: disconnect, change.", no_args_is_help=True)
     session.command("disconnect")(session_disconnect)
+    session.command("change")(session_change)
     app.command()(sessions)
     app.add_typer(session, name="session")
     app.command()(jobs)
@@ -95,43 +111,99 @@ def sessions(
 
 
 def session_disconnect(
-    session: Annotated[str, typer.Argument(help="As `sessions` shows it; its beginning will do.")],
+    session: SessionArgument = None,
+    user: UserOption = None,
+    account: AccountOption = None,
+    nas: NasOption = None,
     config: ConfigOption = None,
     as_json: JsonOption = False,
 ) -> None:
-    """Have a session cut on its NAS.
+    """Have a session cut on its NAS, or all of a user, an account, a NAS.
 
-    Durably: it is tried until a Stop or silence proves it.
+    Durably: each is tried until a Stop or silence proves it.
     """
-    beginning = session.lower()
-    if not _SESSION.fullmatch(beginning):
-        raise Refused(
-            f"session {session!r}: allowed is what 'ratewire sessions' shows, or at least its"
-            " first 4 characters"
-        )
 
-    async def work(system: System) -> str:
-        found = [
-            each
-            async for each in system.listing.open_sessions()
-            if each.stored.uid.hex().startswith(beginning)
-        ]
+    async def work(system: System) -> list[str]:
+        which = await _which(system, session, user, account, nas)
+        return await orders.disconnect(system, which)
+
+    _ordered(config, work, "disconnected", one=session is not None, as_json=as_json)
+
+
+def session_change(
+    action: Annotated[
+        Action, typer.Argument(help="throttle, redirect, restore, quota or plan.", metavar="ACTION")
+    ],
+    session: SessionArgument = None,
+    user: UserOption = None,
+    account: AccountOption = None,
+    nas: NasOption = None,
+    plan: Annotated[str | None, typer.Option(help="All sessions on this plan.")] = None,
+    to: Annotated[
+        str,
+        typer.Option(help="throttle: <down>/<up> in kbit/s; redirect: the walled garden's name."),
+    ] = "",
+    config: ConfigOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Have running sessions changed on their NASes, durably.
+
+    throttle and redirect hold until restore. quota tells the NAS the limits of now. plan has the
+    session go on under the newest version of its subscriber's plan. Whose NAS cannot change a
+    running session is cut, so that the next login brings it; for quota nobody is.
+    """
+
+    async def work(system: System) -> list[str]:
+        which = await _which(system, session, user, account, nas, plan)
+        return await orders.change(system, which, action, to)
+
+    _ordered(config, work, "changed", one=session is not None, as_json=as_json)
+
+
+async def _which(
+    system: System,
+    session: str | None,
+    user: str | None,
+    account: str | None,
+    nas: str | None,
+    plan: str | None = None,
+) -> Which:
+    """Which sessions are meant; a beginning of one must be no accident. Raises Refused."""
+    if session is not None:
+        if not _SESSION.fullmatch(session.lower()):
+            raise Refused(
+                f"session {session!r}: allowed is what 'ratewire sessions' shows, or at least its"
+                " first 4 characters"
+            )
+        found = await orders.chosen(system, Which(session=session))
         if len(found) != 1:
             raise Refused(
                 f"session {session!r} is not open"
                 if not found
                 else f"session {session!r} is the beginning of {len(found)} sessions: give more"
             )
-        uid = await system.housekeeping.request_disconnect(found[0].session)
-        if uid is None:
-            raise Refused(f"session {session!r} has just ended")
-        return uid
+    which = Which(session, user, account, nas, plan)
+    if which == Which():
+        raise Refused("which sessions: give one, or --user, --account or --nas")
+    return which
 
-    uid = run(config, work, database=False)
-    if as_json:
-        print_json({"session": uid, "job": "requested"})
+
+def _ordered(
+    config: Path | None,
+    work: Callable[[System], Awaitable[list[str]]],
+    done: str,
+    *,
+    one: bool,
+    as_json: bool,
+) -> None:
+    uids = run(config, work, database=False)
+    if as_json and one and uids:
+        print_json({"session": uids[0], "job": "requested"})
+    elif as_json:
+        print_json({"sessions": uids, "job": "requested"})
     else:
-        print(f"session {uid} is going to be disconnected; see `ratewire jobs`")
+        for uid in uids:
+            print(f"session {uid} is going to be {done}; see `ratewire jobs`")
 
 
 def jobs(

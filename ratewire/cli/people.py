@@ -10,6 +10,7 @@ import typer
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeElapsedColumn
 
+from balances.jobs import Action
 from billing.accounts import register as accounts
 from billing.accounts.account import BillingAccount, PaymentMode
 from billing.outbox.waiting import waiting
@@ -17,6 +18,7 @@ from billing.subscribers import register as subscribers
 from billing.subscribers.bulk_import import Imported, import_file
 from billing.subscribers.login import Bounds, PasswordKind, WhenFull
 from billing.subscribers.subscriber import SubscriberEntry
+from ratewire import orders
 from ratewire.cli.running import (
     ConfigOption,
     JsonOption,
@@ -27,6 +29,7 @@ from ratewire.cli.running import (
     secret_value,
     warn,
 )
+from ratewire.orders import Which
 from ratewire.wiring import System, now
 from rating.money import format_micros, parse_amount
 
@@ -59,6 +62,9 @@ def register(app: typer.Typer) -> None:
     )
     subscriber.command("add")(subscriber_add)
     subscriber.command("set")(subscriber_set)
+    subscriber.command("plan")(subscriber_plan)
+    subscriber.command("suspend")(subscriber_suspend)
+    subscriber.command("resume")(subscriber_resume)
     subscriber.command("remove")(subscriber_remove)
     bulk = typer.Typer(help="Many at once, from a file: subscribers.", no_args_is_help=True)
     bulk.command("subscribers")(import_subscribers)
@@ -178,6 +184,67 @@ def subscriber_set(
         print_json(entry)
     else:
         print(f"subscriber {username} is changed")
+
+
+def subscriber_plan(
+    username: Annotated[str, typer.Argument(help="Its User-Name.")],
+    plan: Annotated[str, typer.Argument(help="The plan's name.")],
+    live: Annotated[
+        bool, typer.Option("--live", help="Sessions that run take it at once, too.")
+    ] = False,
+    config: ConfigOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Put a subscriber on another plan: its next session begins under it."""
+
+    async def work(system: System) -> list[str]:
+        async with (await system.pool()).acquire() as conn:
+            entry = await subscribers.change_plan(conn, username, plan, now=now())
+        await bring(system, entry.account)
+        if not live or not await orders.chosen(system, Which(user=username)):
+            return []
+        return await orders.change(system, Which(user=username), Action.PLAN)
+
+    _told(run(config, work), f"subscriber {username} is on plan {plan}", as_json=as_json)
+
+
+def subscriber_suspend(
+    username: Annotated[str, typer.Argument(help="Its User-Name.")],
+    config: ConfigOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Let a subscriber log in no more, and cut its sessions (or redirect, as its plan says)."""
+
+    async def work(system: System) -> list[str]:
+        async with (await system.pool()).acquire() as conn:
+            entry = await subscribers.set_suspended(conn, username, suspended=True, now=now())
+        await bring(system, entry.account)
+        return await orders.suspend_subscriber(system, username)
+
+    _told(run(config, work), f"subscriber {username} is suspended", as_json=as_json)
+
+
+def subscriber_resume(
+    username: Annotated[str, typer.Argument(help="Its User-Name.")],
+    config: ConfigOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Let a suspended subscriber log in again, and out of the walled garden."""
+
+    async def work(system: System) -> list[str]:
+        async with (await system.pool()).acquire() as conn:
+            entry = await subscribers.set_suspended(conn, username, suspended=False, now=now())
+        await bring(system, entry.account)
+        return await orders.resume_subscriber(system, username)
+
+    _told(run(config, work), f"subscriber {username} runs again", as_json=as_json)
+
+
+def _told(sessions: list[str], done: str, *, as_json: bool) -> None:
+    if as_json:
+        print_json({"sessions": sessions})
+    else:
+        print(f"{done}; running sessions that it concerns: {len(sessions)}")
 
 
 def subscriber_remove(username: str, config: ConfigOption = None) -> None:

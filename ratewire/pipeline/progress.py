@@ -9,6 +9,7 @@ from balances.messages import (
     Grant,
     SessionState,
     StoredSession,
+    encode_state,
 )
 from radius.attributes import ACCT_DELAY_TIME, CALLING_STATION_ID
 from radius.records import AccountingRecord, identity, text
@@ -18,8 +19,8 @@ from rating.plan import Plan
 from rating.pool import Pool
 from rating.quantity import Counters
 from rating.reservation import Pace
-from rating.session import Rated
-from rating.tally import Sharing, Tally, total
+from rating.session import Rated, moment_of
+from rating.tally import Sharing, Tally, begin, total
 from rating.tariff import AtMaximum
 from rating.usage import Finding, Kind, Meter, Phase, Report
 
@@ -173,6 +174,12 @@ class Progress:
             self._book_usage(record, rated, now_ms)
         if rated.meter.phase is not _OPEN:
             self._book_end(record.terminate_cause or 0, now_ms)
+
+    def go_on_from(self, before: "Progress", now_ms: int) -> None:
+        """Begin an epoch where the one before it has just ended, in the same step."""
+        self.changed = True
+        self.entries = before.entries
+        self._book_opening(now_ms)
 
     def advance(self, record: AccountingRecord, rated: Rated, now_ms: int) -> None:
         """Take over what a record did to the session, and note what is to be booked for it."""
@@ -332,6 +339,28 @@ class Progress:
         )
 
 
+def go_on(state: SessionState, plan: Plan, service: str) -> SessionState:
+    """Return the state of the epoch in which a session goes on under another plan.
+
+    Its usage counts from here. It has a tally of its own, whose seconds go on as they were.
+    """
+    meter = state.meter
+    marks = meter.marks
+    at = moment_of(state.tally, meter) if state.tally else max(meter.last_event, meter.started)
+    return SessionState(
+        username=state.username,
+        plan=plan.name,
+        plan_version=plan.version,
+        currency=plan.tariff.currency,
+        meter=msgspec.structs.replace(meter, epoch=meter.epoch + 1, base=marks, total_micros=0),
+        pace=state.pace,
+        reported_ms=state.reported_ms,
+        identity=state.identity,
+        admitted=state.admitted,
+        tally=begin(plan, at - marks.seconds, at, service),
+    )
+
+
 def new_state(
     record: AccountingRecord, plan: Plan, meter: Meter, pace: Pace, tally: Tally | None = None
 ) -> SessionState:
@@ -347,4 +376,22 @@ def new_state(
         identity=msgspec.Raw(_pack(identity(record))),
         admitted=False,
         tally=tally,
+    )
+
+
+def stored_from_archive(
+    uid: bytes, account: str, state: SessionState, *, is_open: bool
+) -> StoredSession:
+    """Return a session of the archive as if the store had it: with version 0, holding nothing."""
+    return StoredSession(
+        uid=uid,
+        account=account,
+        version=0,
+        open=is_open,
+        cutting=False,
+        regrant=False,
+        held=0,
+        seen_ms=0,
+        quiet=0,
+        state=encode_state(state),
     )

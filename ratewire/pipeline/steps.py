@@ -13,16 +13,14 @@ from balances.messages import (
     Account,
     CutCause,
     Found,
-    SessionState,
     Step,
-    StoredSession,
     decode_state,
     encode_state,
 )
-from radius.records import AccountingRecord, identity
+from radius.records import AccountingRecord, SessionIdentity, attributes_of, identity
 from ratewire.pipeline.credit import Credit
 from ratewire.pipeline.plans import Plans
-from ratewire.pipeline.progress import Progress, counters_of, new_state, report_of
+from ratewire.pipeline.progress import Progress, counters_of, go_on, new_state, report_of
 from ratewire.pipeline.sharing import is_needed, service_of, sharing_of
 from ratewire.pipeline.tickets import is_in_garden
 from rating.money import MAX_MICROS
@@ -33,6 +31,7 @@ from rating.session import price
 from rating.usage import Finding, Fold, Kind, Phase, begins_another, fold, unpriced
 
 _pack = msgspec.msgpack.Encoder().encode
+_identity = msgspec.msgpack.Decoder(SessionIdentity).decode
 _CLOSED = Slice(0, 0, None)
 
 # Named here for what is done for every record: see rating.money.
@@ -210,6 +209,44 @@ class Rater:
             return Deferred(deferred)
         if garden is not None:
             progress.state = msgspec.structs.replace(progress.state, garden=garden)
+        return self._step(progress, boot, credit, now_ms, report=False)
+
+    def replan(
+        self, key: str, nas: str, found: Found, *, boot: int | None, credit: Credit, now_ms: int
+    ) -> Step | Deferred | bytes | None:
+        """Return the step that has an open session go on under its subscriber's newest plan.
+
+        As a new epoch that begins where the one before it ends, so that each is charged by one
+        plan. Its uid if it has that plan already; None if it is not open, in a walled garden, or if
+        there is no such plan.
+        """
+        before = self._resume(key, nas, found)
+        if before is None or isinstance(before, Deferred):
+            return before
+        subscriber, stored, state = found.subscriber, before.stored, before.state
+        if subscriber is None or stored is None or not stored.open or state.garden:
+            return None
+        plan = self._plans.newest(subscriber.plan)
+        if plan is None or plan.tariff.currency != before.account.currency:
+            return None
+        if plan == before.plan:
+            return stored.uid
+        before.give_up(Phase.STOPPED, now_ms, reason="plan_changed")
+        known = _identity(state.identity)
+        service = service_of(plan, nas, state.username, attributes_of(known), known.classes)
+        progress = Progress(
+            key=key,
+            nas=nas,
+            uid=self._new_uid(),
+            account=before.account,
+            plan=plan,
+            stored=stored,
+            state=go_on(state, plan, service),
+        )
+        progress.go_on_from(before, now_ms)
+        deferred = progress.share(credit)
+        if deferred:
+            return Deferred(deferred)
         return self._step(progress, boot, credit, now_ms, report=False)
 
     def give_up(
@@ -456,22 +493,4 @@ def unrated(record: AccountingRecord, reason: str, now_ms: int) -> bytes:
             counters=counters_of(record),
             identity=msgspec.Raw(_pack(identity(record))),
         )
-    )
-
-
-def stored_from_archive(
-    uid: bytes, account: str, state: SessionState, *, is_open: bool
-) -> StoredSession:
-    """Return a session of the archive as if the store had it: with version 0, holding nothing."""
-    return StoredSession(
-        uid=uid,
-        account=account,
-        version=0,
-        open=is_open,
-        cutting=False,
-        regrant=False,
-        held=0,
-        seen_ms=0,
-        quiet=0,
-        state=encode_state(state),
     )

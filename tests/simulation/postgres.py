@@ -38,7 +38,7 @@ from billing.settlement.position import FIRST_GENERATION, Settled
 from billing.settlement.rows import items_of, settle
 from billing.settlement.times import moment_of_ms
 from ratewire.pipeline.intake import ArchiveUnavailable
-from ratewire.pipeline.steps import stored_from_archive
+from ratewire.pipeline.progress import stored_from_archive
 from rating.quantity import NOTHING, Counters
 from rating.reservation import Pace
 from rating.usage import Kind, Meter, Phase, Report

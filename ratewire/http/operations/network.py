@@ -4,9 +4,12 @@ from datetime import datetime
 
 import msgspec
 
+from balances.jobs import Action
 from billing.errors import Conflict, NotFound
 from billing.nas import register as nas
+from ratewire import orders
 from ratewire.http.endpoint import ADMIN, READERS, SERVICE, Call, Nothing, endpoint
+from ratewire.orders import Which
 from ratewire.views.jobs import JobView, job_views
 from ratewire.views.sessions import SessionView, session_views
 
@@ -87,6 +90,40 @@ async def disconnect(call: Call[Nothing, Nothing]) -> Cut:
     raise NotFound(f"session {wanted} is not open")
 
 
+class ChangeRequest(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """What to change of running sessions, and of which: all that fit what is given.
+
+    `wanted` is the speed of a throttle as "<down>/<up>" in kbit/s, or the name of the walled garden
+    of a redirect.
+    """
+
+    action: Action
+    wanted: str = ""
+    session: str | None = None
+    user: str | None = None
+    account: str | None = None
+    nas: str | None = None
+    plan: str | None = None
+
+
+class Ordered(msgspec.Struct, frozen=True):
+    """The sessions that it is asked for, each as a durable job."""
+
+    sessions: list[str]
+
+
+async def disconnect_all(call: Call[Nothing, Which]) -> Ordered:
+    """Have all sessions that fit cut."""
+    return Ordered(await orders.disconnect(call.system, call.body))
+
+
+async def change(call: Call[Nothing, ChangeRequest]) -> Ordered:
+    """Have all sessions that fit changed."""
+    asked = call.body
+    which = Which(asked.session, asked.user, asked.account, asked.nas, asked.plan)
+    return Ordered(await orders.change(call.system, which, asked.action, asked.wanted))
+
+
 async def list_nas(call: Call[Nothing, Nothing]) -> NasList:
     """List NASes."""
     return NasList([_view(each) for each in await nas.list_(call.conn)])
@@ -138,6 +175,26 @@ ENDPOINTS = (
         disconnect,
         roles=SERVICE,
         answer=Cut,
+        status=202,
+    ),
+    endpoint(
+        "POST",
+        "sessions/disconnect",
+        "Have all sessions of a user, an account, a NAS or a plan cut",
+        disconnect_all,
+        roles=SERVICE,
+        body=Which,
+        answer=Ordered,
+        status=202,
+    ),
+    endpoint(
+        "POST",
+        "sessions/change",
+        "Have running sessions changed on their NASes",
+        change,
+        roles=SERVICE,
+        body=ChangeRequest,
+        answer=Ordered,
         status=202,
     ),
     endpoint(

@@ -7,6 +7,7 @@ import msgspec
 from billing.catalogue import plans
 from billing.subscribers import register
 from billing.subscribers.subscriber import SubscriberEntry
+from ratewire import orders
 from ratewire.http.endpoint import READERS, SERVICE, Call, Nothing, endpoint
 from rating.plan import Plan
 
@@ -28,6 +29,7 @@ class SubscriberView(msgspec.Struct, frozen=True):
     plan: str
     has_password: bool
     created_at: datetime
+    suspended: bool
 
 
 class Subscribers(msgspec.Struct, frozen=True):
@@ -79,6 +81,36 @@ async def remove(call: Call[Nothing, Nothing]) -> None:
     await register.remove(call.conn, call.path["username"], now=call.now)
 
 
+class PlanRequest(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """The plan that a subscriber is to be on. Sessions that run take it by `sessions/change`."""
+
+    plan: str
+
+
+async def change_plan(call: Call[Nothing, PlanRequest]) -> SubscriberView:
+    """Put one on another plan: its next session begins under it."""
+    entry = await register.change_plan(
+        call.conn, call.path["username"], call.body.plan, now=call.now
+    )
+    return _view(entry)
+
+
+async def suspend(call: Call[Nothing, Nothing]) -> SubscriberView:
+    """Suspend one: it logs in no more; its sessions are cut, or redirected as its plan says."""
+    username = call.path["username"]
+    entry = await register.set_suspended(call.conn, username, suspended=True, now=call.now)
+    await orders.suspend_subscriber(call.system, username)
+    return _view(entry)
+
+
+async def resume(call: Call[Nothing, Nothing]) -> SubscriberView:
+    """Let a suspended one log in again, and out of the walled garden."""
+    username = call.path["username"]
+    entry = await register.set_suspended(call.conn, username, suspended=False, now=call.now)
+    await orders.resume_subscriber(call.system, username)
+    return _view(entry)
+
+
 async def list_plans(call: Call[Nothing, Nothing]) -> Plans:
     """List plans."""
     return Plans(await plans.list_(call.conn))
@@ -86,11 +118,41 @@ async def list_plans(call: Call[Nothing, Nothing]) -> Plans:
 
 def _view(entry: SubscriberEntry) -> SubscriberView:
     return SubscriberView(
-        entry.username, entry.account, entry.plan, entry.has_password, entry.created_at
+        entry.username,
+        entry.account,
+        entry.plan,
+        entry.has_password,
+        entry.created_at,
+        entry.suspended,
     )
 
 
 ENDPOINTS = (
+    endpoint(
+        "PUT",
+        "subscribers/{username}/plan",
+        "Put a subscriber on another plan",
+        change_plan,
+        roles=SERVICE,
+        body=PlanRequest,
+        answer=SubscriberView,
+    ),
+    endpoint(
+        "POST",
+        "subscribers/{username}/suspend",
+        "Suspend a subscriber",
+        suspend,
+        roles=SERVICE,
+        answer=SubscriberView,
+    ),
+    endpoint(
+        "POST",
+        "subscribers/{username}/resume",
+        "Resume a suspended subscriber",
+        resume,
+        roles=SERVICE,
+        answer=SubscriberView,
+    ),
     endpoint(
         "POST",
         "subscribers",

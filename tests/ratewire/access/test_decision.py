@@ -4,7 +4,7 @@ import msgspec
 import pytest
 
 from balances.messages import Account
-from billing.subscribers.login import NO_BOUNDS, Bounds
+from billing.subscribers.login import NO_BOUNDS, Bounds, LoginTerms
 from radius.profiles import Profile, builtin_profiles
 from ratewire.access.decision import (
     MESSAGES,
@@ -54,7 +54,13 @@ def test_before_any_money(
     account: Account, plan: Plan | None, bounds: Bounds, refusal: Refusal | None
 ) -> None:
     asked = login(Calling_Station_Id="00-53-00-AA-BB-CC")
-    assert refusal_of(asked, account, plan, bounds) is refusal
+    terms = LoginTerms(bounds=bounds)
+    assert refusal_of(asked, account, plan, terms) is refusal
+
+
+def test_a_subscriber_that_is_suspended_is_refused() -> None:
+    suspended = LoginTerms(suspended=True)
+    assert refusal_of(login(), ACCOUNT, METERED, suspended) is Refusal.SUSPENDED
 
 
 def test_every_refusal_has_its_words() -> None:

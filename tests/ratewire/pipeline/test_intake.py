@@ -25,7 +25,7 @@ from radius.records import AcctStatus
 from ratewire.pipeline import steps
 from ratewire.pipeline.intake import Intake
 from ratewire.pipeline.plans import encode_plan, published_name
-from ratewire.pipeline.steps import stored_from_archive
+from ratewire.pipeline.progress import stored_from_archive
 from ratewire.pipeline.tickets import class_of
 from rating.plan import Plan
 from rating.quantity import Counters

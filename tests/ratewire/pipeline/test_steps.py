@@ -19,6 +19,7 @@ from balances.messages import (
 from radius.records import AccountingRecord, AcctStatus, SessionIdentity
 from ratewire.pipeline.credit import Credit
 from ratewire.pipeline.plans import Plans, encode_plan, published_name
+from ratewire.pipeline.progress import stored_from_archive
 from ratewire.pipeline.steps import (
     Booking,
     Deferred,
@@ -26,7 +27,6 @@ from ratewire.pipeline.steps import (
     Rater,
     Terms,
     Unclear,
-    stored_from_archive,
 )
 from rating.quantity import Counters
 from rating.usage import Phase

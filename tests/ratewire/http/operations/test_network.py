@@ -32,3 +32,38 @@ async def test_a_nas_comes_and_goes(client: Client, system: System) -> None:
     assert (await admin.says("POST", "nas", new)).status == 409
     assert (await admin.says("DELETE", "nas/ber1")).status == 204
     assert (await admin.says("DELETE", "nas/ber1")).status == 404
+
+
+async def test_all_sessions_of_a_user_are_changed_and_cut(
+    client: Client, system: System, office: Office, connection: Connection
+) -> None:
+    admin = await Staff.hired(client, system)
+    await office.subscribe(5_000_000)
+    await today(connection).told(START, session="one")
+    await today(connection).told(START, session="two")
+    change = {"user": "bob", "action": "throttle", "wanted": "1000/500"}
+    asked = await admin.says("POST", "sessions/change", change)
+    assert asked.status == 202
+    jobs = (await admin.ok("GET", "enforcement-jobs"))["data"]
+    assert sorted(job["session"] for job in jobs) == sorted(asked.body["sessions"])
+    assert {(job["action"], job["treatment"], job["wanted"]) for job in jobs} == {
+        ("throttle", "throttle", "1000/500")
+    }
+    wrong = await admin.says("POST", "sessions/change", change | {"wanted": "fast"})
+    assert wrong.status in (400, 422)
+    assert (await admin.says("POST", "sessions/disconnect", {"nas": "pop9"})).status == 404
+    cut = await admin.says("POST", "sessions/disconnect", {"nas": "pop1"})
+    assert len(cut.body["sessions"]) == 2
+
+
+async def test_a_subscriber_is_suspended_and_resumed(
+    client: Client, system: System, office: Office, connection: Connection
+) -> None:
+    admin = await Staff.hired(client, system)
+    await office.subscribe(5_000_000)
+    await today(connection).told(START)
+    assert (await admin.ok("POST", "subscribers/bob/suspend"))["suspended"]
+    [job] = (await admin.ok("GET", "enforcement-jobs"))["data"]
+    assert job["action"] == "cut"
+    assert (await admin.says("POST", "subscribers/bob/suspend")).status == 409
+    assert not (await admin.ok("POST", "subscribers/bob/resume"))["suspended"]
