@@ -2,8 +2,8 @@
 
 from migrations.steps import refuse, run_sql
 
-revision = "0020"
-down_revision = "0019"
+revision = "0021"
+down_revision = "0020"
 downgrade = refuse
 
 
