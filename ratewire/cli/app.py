@@ -19,6 +19,7 @@ MODULES = {
     "dunning": ("dunning", "suspend", "resume", "payment-plan"),
     "money": ("topup", "balance", "ledger", "reconcile", "rebuild-balances"),
     "payments": ("payment", "voucher", "statement"),
+    "bank": ("bank",),
     "issuers": ("entity", "tax"),
     "invoicing": ("invoice", "credit-note", "message"),
     "safekeeping": ("backup", "restore"),

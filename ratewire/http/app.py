@@ -12,6 +12,7 @@ from aiohttp import web
 from billing.database import within
 from billing.tokens.register import Holder, holder
 from ratewire.http import metrics
+from ratewire.http.endpoint import MAX_BODY_OCTETS
 from ratewire.http.endpoints import ENDPOINTS
 from ratewire.http.health import readiness
 from ratewire.http.openapi import document
@@ -28,8 +29,6 @@ Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 #: The database is given so long to say whose a token is (seconds), and a request to be done.
 PATIENCE_S: Final = 5.0
 REQUEST_S: Final = 30.0
-
-MAX_BODY_OCTETS: Final = 1024 * 1024
 
 #: What a client may call its request; anything else gets a name of ours.
 _REQUEST_ID: Final = re.compile(r"[A-Za-z0-9._:-]{1,64}")

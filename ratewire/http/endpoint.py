@@ -18,6 +18,7 @@ Body = TypeVar("Body")
 Row = TypeVar("Row")
 
 MAX_PAGE: Final = 1000
+MAX_BODY_OCTETS: Final = 1024 * 1024
 
 #: How accounts and customers may be called.
 Name: TypeAlias = Annotated[str, Meta(pattern=f"^{IDENTIFIER}$", examples=["acme-7"])]
@@ -96,7 +97,8 @@ class Call(Generic[Query, Body]):
 class Endpoint(msgspec.Struct, frozen=True):
     """One method of one path. Made by `endpoint`, which checks that its types fit together.
 
-    With `media_types` it answers with a file (billing.documents.archive.File) of one of them.
+    With `media_types` it answers with a file (billing.documents.archive.File) of one of them. A
+    body has at most `max_octets`.
     """
 
     method: Literal["GET", "POST", "PATCH", "PUT", "DELETE"]
@@ -111,6 +113,7 @@ class Endpoint(msgspec.Struct, frozen=True):
     tag: str = ""
     media_types: tuple[str, ...] = ()
     told_once: bool = False
+    max_octets: int = MAX_BODY_OCTETS
 
     @property
     def changes(self) -> bool:
@@ -143,6 +146,7 @@ def endpoint(
     status: int = 200,
     media_types: tuple[str, ...] = (),
     told_once: bool = False,
+    max_octets: int = MAX_BODY_OCTETS,
 ) -> Endpoint:
     """Declare an endpoint. `path` is below /api/v1/; `{x_id}` in it is a number, `{x}` a name.
 
@@ -151,5 +155,5 @@ def endpoint(
     tag = path.split("/")[1] if path.startswith("billing/") else path.split("/")[0]
     return Endpoint(
         *(method, f"/api/v1/{path}", summary, roles, query, body, answer, handler),
-        *(status, tag, media_types, told_once),
+        *(status, tag, media_types, told_once, max_octets),
     )

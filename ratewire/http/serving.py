@@ -46,7 +46,7 @@ def serve(endpoint: Endpoint) -> Handler:
     async def handle(request: web.Request) -> web.StreamResponse:
         system, who = request.app[SYSTEM], _let_in(request, endpoint)
         query, path = _query(endpoint, request), _path(endpoint, request)
-        octets = await request.read()
+        octets = await _read(request, endpoint)
         body = _body(endpoint, request, octets, decoder)
         key = idempotency_key(request.headers.get("Idempotency-Key")) if endpoint.changes else None
         revision = _revision(request)
@@ -77,6 +77,11 @@ def serve(endpoint: Endpoint) -> Handler:
             return _told(value, answered)
 
     return handle
+
+
+async def _read(request: web.Request, endpoint: Endpoint) -> bytes:
+    """The body, if it is not larger than the endpoint takes."""
+    return await request.clone(client_max_size=endpoint.max_octets).read()
 
 
 def _answered(endpoint: Endpoint, value: Any) -> Answered:

@@ -1,0 +1,1 @@
+"""Bank files: what came is matched with who owes it, and becomes payments, each line once."""
