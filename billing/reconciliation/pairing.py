@@ -12,9 +12,10 @@ import msgspec
 
 from billing.database import Connection
 from billing.errors import BillingError, Conflict, InvalidInput
+from billing.invoices.settling import left_on
 from billing.payments import allocation, refunds
 from billing.payments import register as payments
-from billing.payments.allocation import Documents
+from billing.payments.documents import Documents, of_payment
 from billing.payments.payment import MAX_TEXT_OCTETS, Method, text
 from billing.payments.register import NewPayment
 from billing.reconciliation.clues import gather
@@ -143,7 +144,7 @@ async def unpair(
         if line.payment_id is None:
             raise Conflict(f"bank line {line_id} is {line.state}, not paired")
         await payments.hold(conn, line.payment_id)
-        for each in await allocation.of_payment(conn, line.payment_id):
+        for each in await of_payment(conn, line.payment_id):
             if each.held_micros:
                 await allocation.release(conn, each.allocation_id, documents, actor=actor, now=now)
         await refunds.refund(
@@ -235,16 +236,16 @@ async def _pair(
                 gateway=BANK,
                 gateway_reference=_reference(line),
                 reference=_cut(line.reference or line.text),
+                on_invoices=False,
                 description=_cut(f"bank line {line.line_id}, {line.place}, {line.booked_on}"),
             ),
             actor=actor,
             now=now,
         )
         payment = received.payment
-        left = dict(await documents.left(conn, proposal.account))
         remaining = payment.unallocated_micros
         for invoice_id in proposal.invoices:
-            micros = min(remaining, left.get(invoice_id, remaining))
+            micros = min(remaining, (await left_on(conn, invoice_id)).left_micros)
             if micros > 0:
                 await allocation.allocate(
                     conn,

@@ -1,6 +1,5 @@
 """bank: files of the bank, and making payments of their lines."""
 
-import socket
 from collections.abc import AsyncGenerator, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -9,7 +8,7 @@ from typing import Annotated
 import msgspec
 import typer
 
-from billing.audit.trail import AuditEvent, Origin, set_origin
+from billing.audit.trail import AuditEvent
 from billing.database import Connection
 from billing.reconciliation import files, line, pairing
 from billing.reconciliation.files import BankFile, Imported
@@ -54,9 +53,8 @@ def register(app: typer.Typer) -> None:
 
 @asynccontextmanager
 async def _desk(system: System) -> AsyncGenerator[Connection]:
-    """A transaction whose changes the trail tells as made by who gives the command."""
+    """A connection in a transaction."""
     async with (await system.pool()).acquire() as conn, conn.transaction():
-        await set_origin(conn, Origin(actor(), socket.gethostname()))
         yield conn
 
 
