@@ -57,7 +57,10 @@ class CreditLine(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class CreditNote(msgspec.Struct, frozen=True, kw_only=True):
-    """A credit note; it never changes. `total_micros` = offset + credit + refund."""
+    """A credit note; it never changes, but may be voided.
+
+    `total_micros` = offset + credit + refund.
+    """
 
     credit_note_id: int
     invoice_id: int
@@ -80,6 +83,7 @@ class CreditNote(msgspec.Struct, frozen=True, kw_only=True):
     credit_micros: int
     refund_micros: int
     created_at: datetime
+    voided_at: datetime | None = None
 
 
 class Credited(msgspec.Struct, frozen=True):

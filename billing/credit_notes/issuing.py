@@ -59,7 +59,13 @@ async def issue(conn: Connection, new: NewCreditNote, *, actor: str, now: dateti
         lines = credit_lines(invoice, new.lines, await _credited(conn, new.invoice_id))
         total = sum(line.gross_micros for line in lines)
         shares = _shares(invoice, total, left.left_micros, new.refund_micros)
-        entries = _entries(invoice, lines, shares)
+        entries = entries_of(
+            invoice.account,
+            invoice.currency,
+            lines,
+            shares.offset,
+            shares.credit + shares.refund,
+        )
         entry = Transaction(
             Entry.CREDIT_NOTE,
             invoice.account,
@@ -111,11 +117,19 @@ def _shares(invoice: Invoice, total: int, left: int, refund: int) -> _Shares:
     return _Shares(offset, total - offset - refund, refund)
 
 
-def _entries(invoice: Invoice, lines: Sequence[CreditLine], shares: _Shares) -> Entries:
-    """Revenue and tax go back; what is refunded is the account's until it is paid out."""
-    entries = Entries(invoice.account, invoice.currency)
-    entries.add(Ledger.RECEIVABLE, -shares.offset)
-    entries.add(Ledger.CUSTOMER_CREDIT, -shares.credit - shares.refund)
+def entries_of(
+    account: str,
+    currency: str,
+    lines: Sequence[CreditLine],
+    offset_micros: int,
+    given_micros: int,
+) -> Entries:
+    """Return what a credit note books: revenue and tax go back, off what is still to be paid, or to
+    the account; what is refunded is the account's until it is paid out.
+    """
+    entries = Entries(account, currency)
+    entries.add(Ledger.RECEIVABLE, -offset_micros)
+    entries.add(Ledger.CUSTOMER_CREDIT, -given_micros)
     for line in lines:
         entries.add(Ledger.REVENUE, line.net_micros)
         entries.add(Ledger.TAX, line.tax_micros)

@@ -1,6 +1,9 @@
 -- name: credited
--- What was credited of invoice $1: a row for each line of its credit notes.
-SELECT invoice_line, net_micros, taxes FROM credit_note_items WHERE invoice_id = $1
+-- What was credited of invoice $1: a row for each line of its credit notes that are not void.
+SELECT invoice_line, net_micros, taxes FROM credit_note_items AS item
+WHERE invoice_id = $1 AND NOT EXISTS (
+    SELECT FROM credit_note_voids AS void WHERE void.credit_note_id = item.credit_note_id
+)
 
 -- name: reserve_id
 -- The id of a credit note that is to be written.
@@ -43,9 +46,11 @@ FROM taken
 RETURNING number
 
 -- name: get
--- Credit note $1, with what it is of.
-SELECT note.*, invoice.number AS invoice_number, invoice.issued_on AS invoice_issued_on
+-- Credit note $1, with what it is of, and when it was voided.
+SELECT note.*, invoice.number AS invoice_number, invoice.issued_on AS invoice_issued_on,
+    void.voided_at AS note_voided_at
 FROM credit_notes AS note JOIN invoices AS invoice USING (invoice_id)
+LEFT JOIN credit_note_voids AS void USING (credit_note_id)
 WHERE credit_note_id = $1
 
 -- name: by_number
@@ -64,9 +69,20 @@ SELECT * FROM credit_note_taxes WHERE credit_note_id = $1 ORDER BY place
 -- name: list
 -- The newest $1 credit notes before id $2, of account $3 and invoice $4 as far as those are given.
 SELECT credit_note_id, invoice_id, account_id, currency, number, issued_on, total_micros,
-    offset_micros, credit_micros, refund_micros, reason
-FROM credit_notes
+    offset_micros, credit_micros, refund_micros, credit_notes.reason, voided_at
+FROM credit_notes LEFT JOIN credit_note_voids USING (credit_note_id)
 WHERE ($2::bigint IS NULL OR credit_note_id < $2) AND ($3::text IS NULL OR account_id = $3)
     AND ($4::bigint IS NULL OR invoice_id = $4)
 ORDER BY credit_note_id DESC
 LIMIT $1
+
+-- name: of_a_run
+-- Whether credit note $1 was issued by a billing run.
+SELECT entry.actor = 'billing' FROM credit_notes JOIN billing_transactions AS entry
+    USING (transaction_id)
+WHERE credit_note_id = $1
+
+-- name: void
+-- Credit note $1 is void for the reason $2, by $3, booked as $4 at $5.
+INSERT INTO credit_note_voids (credit_note_id, reason, actor, transaction_id, voided_at)
+VALUES ($1, $2, $3, $4, $5)

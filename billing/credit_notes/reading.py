@@ -1,6 +1,6 @@
 """Credit notes as they are in Postgres."""
 
-from datetime import date
+from datetime import date, datetime
 from typing import Any, Final
 
 import msgspec
@@ -35,6 +35,7 @@ class FoundCreditNote(msgspec.Struct, frozen=True):
     credit_micros: int
     refund_micros: int
     reason: str
+    voided_at: datetime | None
 
 
 async def get(conn: Connection, credit_note_id: int) -> CreditNote:
@@ -69,6 +70,7 @@ async def get(conn: Connection, credit_note_id: int) -> CreditNote:
         credit_micros=row["credit_micros"],
         refund_micros=row["refund_micros"],
         created_at=row["created_at"],
+        voided_at=row["note_voided_at"],
     )
 
 

@@ -308,7 +308,7 @@ LIMIT $1
 
 -- name: tax_report
 -- Base and tax by rate of the tax documents of entity $1 issued from $2 up to $3 (included), void
--- ones left out, less what was credited of them and of others in that time.
+-- ones left out, less what was credited of them and of others in that time, by what is not void.
 SELECT currency, tax, jurisdiction, category, ppm, code,
     sum(base)::bigint AS base_micros, sum(amount)::bigint AS tax_micros
 FROM (
@@ -320,7 +320,9 @@ FROM (
     UNION ALL
     SELECT currency, tax, jurisdiction, category, ppm, code, -base_micros, -taxes.tax_micros
     FROM credit_notes JOIN credit_note_taxes AS taxes USING (credit_note_id)
-    WHERE entity = $1 AND issued_on BETWEEN $2 AND $3
+    WHERE entity = $1 AND issued_on BETWEEN $2 AND $3 AND NOT EXISTS (
+        SELECT FROM credit_note_voids AS void
+        WHERE void.credit_note_id = credit_notes.credit_note_id)
 ) AS documents
 GROUP BY currency, tax, jurisdiction, category, ppm, code
 ORDER BY currency, jurisdiction, category, tax, ppm

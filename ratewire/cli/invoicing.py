@@ -7,7 +7,7 @@ from typing import Annotated, TypeVar
 import msgspec
 import typer
 
-from billing.credit_notes import issuing
+from billing.credit_notes import issuing, voiding
 from billing.credit_notes import reading as credit_notes
 from billing.credit_notes.credit import CreditedPart, CreditNote, NewCreditNote
 from billing.credit_notes.reading import FoundCreditNote
@@ -58,7 +58,10 @@ def register(app: typer.Typer) -> None:
         ),
         "credit-note": (
             "What is given back of invoices.",
-            (credit_note_issue, credit_note_list, credit_note_show, credit_note_file),
+            (
+                *(credit_note_issue, credit_note_list, credit_note_show, credit_note_void),
+                credit_note_file,
+            ),
         ),
         "message": ("Messages to customers: list, again.", (message_list, message_again)),
     }
@@ -331,6 +334,24 @@ def credit_note_show(
             return await credit_notes.get(conn, await credit_notes.identify(conn, credit_note))
 
     _print_credit_note(run(config, work, store=False), as_json)
+
+
+def credit_note_void(
+    credit_note: Named,
+    reason: Annotated[str, typer.Option(help="Is kept with it.")],
+    config: ConfigOption = None,
+) -> None:
+    """Void a credit note: its invoice asks for the money again. The number stays taken."""
+
+    async def work(system: System) -> str:
+        async with (await system.pool()).acquire() as conn:
+            number = await credit_notes.identify(conn, credit_note)
+            await voiding.void(conn, number, reason=reason, actor=actor(), now=now())
+            note = await credit_notes.get(conn, number)
+        await bring(system, note.account)
+        return note.number
+
+    print(f"{run(config, work)} is void")
 
 
 def credit_note_file(

@@ -42,5 +42,8 @@ async def prove(conn: Connection) -> None:
     documented = await conn.fetchval(
         "SELECT coalesce(sum(tax_micros), 0)::bigint FROM invoices"
         " WHERE status NOT IN ('draft', 'void') AND kind NOT IN ('proforma', 'statement')"
-    ) - await conn.fetchval("SELECT coalesce(sum(tax_micros), 0)::bigint FROM credit_notes")
+    ) - await conn.fetchval(
+        "SELECT coalesce(sum(tax_micros), 0)::bigint FROM credit_notes"
+        " WHERE credit_note_id NOT IN (SELECT credit_note_id FROM credit_note_voids)"
+    )
     assert -(await ledger(conn)).get(Ledger.TAX, 0) == documented

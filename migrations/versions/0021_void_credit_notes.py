@@ -1,0 +1,12 @@
+"""Credit notes that were voided."""
+
+from migrations.steps import refuse, run_sql
+
+revision = "0021"
+down_revision = "0020"
+downgrade = refuse
+
+
+def upgrade() -> None:
+    """Credit notes that were voided."""
+    run_sql(__file__)
