@@ -2,8 +2,8 @@
 
 from migrations.steps import refuse, run_sql
 
-revision = "0022"
-down_revision = "0021"
+revision = "0023"
+down_revision = "0022"
 downgrade = refuse
 
 
