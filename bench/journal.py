@@ -146,7 +146,7 @@ async def measure(arguments: argparse.Namespace) -> dict[str, object]:
             bench.costs.valkey_pid = server.pid or 0
             await bench.connection.load()
             await StreamAndBooks(bench.connection).initialise(1)
-            await open_accounts(bench.store, arguments.sessions)
+            await open_accounts(bench.store, arguments.sessions, "metered")
             found = requests(bench, _START, 0)
             for at in range(0, len(found), 256):
                 await bench.intake.handle(found[at : at + 256])

@@ -30,6 +30,7 @@ from balances.messages import CommitResult, Lookup, OpenAccount, Post, PutSubscr
 from balances.store import Store
 from bench.load import ACCOUNT, USER, Template
 from bench.machine import machine
+from bench.rating import allowances_plan, rules_plan
 from billing.catalogue.planfile import read_plans
 from radius.clients import Client, ClientTable, network
 from radius.engine import Address, Engine
@@ -89,10 +90,10 @@ class NoArchive:
         raise AssertionError(keys)
 
 
-async def open_accounts(store: Store, sessions: int) -> None:
+async def open_accounts(store: Store, sessions: int, plan: str) -> None:
     """Put the plans, and a subscriber with money for each session, straight into the store."""
-    plans = {published_name(plan): encode_plan(plan) for plan in read_plans(PLANS)}
-    await store.publish("plans", 1, plans)
+    plans = [*read_plans(PLANS), rules_plan(), allowances_plan()]
+    await store.publish("plans", 1, {published_name(each): encode_plan(each) for each in plans})
     for first in range(0, sessions, 500):
         movements: list[OpenAccount | Post | PutSubscriber] = []
         for number in range(first, min(first + 500, sessions)):
@@ -100,7 +101,7 @@ async def open_accounts(store: Store, sessions: int) -> None:
             movements += [
                 OpenAccount(account, 1, "EUR"),
                 Post(account, 2, 10**12),
-                PutSubscriber(account, 3, USER.format(number), "metered"),
+                PutSubscriber(account, 3, USER.format(number), plan),
             ]
         await store.apply(movements)
 
@@ -163,7 +164,7 @@ async def measure(arguments: argparse.Namespace) -> dict[str, object]:
             bench.costs.valkey_pid = server.pid or 0
             await bench.connection.load()
             await StreamAndBooks(bench.connection).initialise(1)
-            await open_accounts(bench.store, arguments.sessions)
+            await open_accounts(bench.store, arguments.sessions, arguments.plan)
             for batch in bench.datagrams(_START, 0):
                 await bench.answer(batch)
             result = await _rounds(bench, arguments)
@@ -195,6 +196,7 @@ async def _rounds(bench: Bench, arguments: argparse.Namespace) -> dict[str, obje
     valkey = {name: costs.valkey[name] / answered * 1e6 for name in ("read", "commit")}
     return {
         "sessions": arguments.sessions,
+        "plan": arguments.plan,
         "batch": arguments.batch,
         "records": answered,
         "listener_us": {name: round(each, 1) for name, each in us.items()},
@@ -221,6 +223,7 @@ def main() -> None:
     parser.add_argument("--sessions", type=int, default=10_000)
     parser.add_argument("--batch", type=int, default=200)
     parser.add_argument("--rounds", type=int, default=10)
+    parser.add_argument("--plan", default="metered", help="or rules, allowances (bench.rating)")
     parser.add_argument("--profile", action="store_true")
     collect_garbage_seldom()
     result = asyncio.run(measure(parser.parse_args()))
