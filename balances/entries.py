@@ -140,7 +140,13 @@ class Pooled(msgspec.Struct, frozen=True, array_like=True, tag=7):
     pool: bytes
 
 
-Entry = Pooled | Opened | Used | Closed | Reopened | Anomaly | Unrated
+class Freed(_Entry, frozen=True, array_like=True, gc=False, tag=8):
+    """What a session used in a walled garden is not charged: it is counted from `base` on."""
+
+    base: Counters
+
+
+Entry = Pooled | Opened | Used | Closed | Reopened | Anomaly | Unrated | Freed
 
 #: Field names in the stream that are no charge sequence.
 LOOSE_FIELD: Final = b"0"

@@ -76,6 +76,15 @@ FROM unnest($1::uuid[], $2::timestamptz[], $3::text[], $4::bigint[], $5::timesta
 WHERE session.session_uid = ended.session_uid
 RETURNING session.session_uid
 
+-- name: move_bases
+-- Where sessions are counted from, now that some of their usage is free: session, seconds, octets.
+UPDATE accounting_sessions AS session
+SET base_seconds = moved.seconds, base_octets_in = moved.octets_in,
+    base_octets_out = moved.octets_out
+FROM unnest($1::uuid[], $2::bigint[], $3::numeric[], $4::numeric[])
+    AS moved (session_uid, seconds, octets_in, octets_out)
+WHERE session.session_uid = moved.session_uid
+
 -- name: note_anomalies
 -- Anomalies by session and code: counted, with the counters of the last record.
 INSERT INTO anomalies AS known

@@ -17,6 +17,7 @@ from balances.entries import (
     JOB_FIELD,
     Anomaly,
     Closed,
+    Freed,
     JobEvent,
     Opened,
     Pooled,
@@ -31,6 +32,7 @@ from billing.settlement.times import (
     postgres_micros_of_seconds,
 )
 from billing.settlement.usage_rows import UsageRows
+from rating.quantity import Counters
 
 #: An account and the currency it was charged in.
 AccountKey = tuple[str, str]
@@ -117,6 +119,7 @@ class Settlement:
         self.anomalies: dict[tuple[UUID, str], AnomalyNote] = {}
         self.unrated: dict[tuple[str, str, str], UnratedNote] = {}
         self.jobs: list[JobNote] = []
+        self.bases: dict[UUID, Counters] = {}
         self.pools: dict[str, bytes] = {}
         self.lines: dict[tuple[UUID, int], str] = {}
         self.tallies: dict[UUID, bytes] = {}
@@ -193,11 +196,13 @@ class _Use:
 def _add(
     settlement: Settlement,
     item: Item,
-    entry: Pooled | Opened | Closed | Reopened | Anomaly | Unrated,
+    entry: Pooled | Opened | Closed | Reopened | Anomaly | Unrated | Freed,
 ) -> None:
     match entry:
         case Pooled():
             settlement.pools[entry.account] = entry.pool
+        case Freed():
+            settlement.bases[UUID(bytes=entry.uid)] = entry.base
         case Unrated():
             _add_unrated(settlement, entry)
         case Anomaly():

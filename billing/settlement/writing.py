@@ -48,6 +48,14 @@ async def write(
         )
     if settlement.opened:
         await conn.copy_records_to_table("accounting_sessions", records=_opened_rows(settlement))
+    await _notes(
+        conn,
+        "move_bases",
+        (
+            (uid, base.seconds, base.octets_in, base.octets_out)
+            for uid, base in settlement.bases.items()
+        ),
+    )
     await _keep_ratings(conn, settlement)
     await _note_anomalies(conn, settlement)
     await _note_unrated(conn, settlement)

@@ -195,6 +195,11 @@ class Progress:
         self._become(rated.meter, rated.pace, reported_ms(record))
         if rated.usage:
             self._book_usage(record, rated, now_ms)
+        elif rated.meter.base != before.base:
+            base = rated.meter.base
+            self.entries.append(
+                entries.encode(entries.Freed(self.uid, self.account.account, now_ms, base))
+            )
         if rated.meter.phase is not _OPEN:
             self._book_end(record.terminate_cause or 0, now_ms)
         elif before.phase is not _OPEN:

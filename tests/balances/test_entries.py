@@ -7,6 +7,7 @@ from balances.entries import (
     Anomaly,
     Closed,
     Entry,
+    Freed,
     Opened,
     Reopened,
     Unrated,
@@ -26,6 +27,7 @@ ENTRIES: list[Entry] = [
     Closed(UID, "a", 5, "stop", 1, 4, USED, 7),
     Reopened(UID, "a", 5, 4),
     Anomaly(UID, "a", 5, "counter_fell", 4, USED),
+    Freed(UID, "a", 5, USED),
     Unrated(5, "unknown_user", "pop1", "n", "1", "bob", 3, 4, USED, RAW),
 ]
 

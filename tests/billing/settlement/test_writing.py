@@ -6,7 +6,7 @@ from datetime import timedelta
 import msgspec
 import pytest
 
-from balances.entries import Reopened
+from balances.entries import Freed, Reopened
 from billing.database import Connection
 from billing.settlement.booking import Booked
 from rating.quantity import Counters
@@ -91,6 +91,17 @@ async def test_a_session_that_opens_and_ends_in_one_batch(conn: Connection) -> N
     assert await rows(
         conn, "SELECT base_octets_in, octets_in, close_reason FROM accounting_sessions"
     ) == [(2**64 - 1, 1000, "stop")]
+
+
+async def test_what_is_free_moves_where_a_session_is_counted_from(conn: Connection) -> None:
+    """Or it would be charged once the store is rebuilt, by the next cumulative record."""
+    state = "SELECT base_seconds, base_octets_in, base_octets_out FROM accounting_sessions"
+    first, last = Counters(60, 0, 2**40), Counters(120, 2**64 - 1, 2**41)
+    freed = Freed(uid(1), "alice", AT_MS, first)
+    await settle_items(conn, opened(1), used(1), freed)
+    assert await rows(conn, state) == [(60, 0, 2**40)]
+    await settle_items(conn, freed, msgspec.structs.replace(freed, base=last), closed(1))
+    assert await rows(conn, state) == [(120, 2**64 - 1, 2**41)]
 
 
 async def test_an_end_with_the_greatest_terminate_cause_is_written(conn: Connection) -> None:

@@ -7,7 +7,7 @@ from typing import Any
 import msgspec
 import pytest
 
-from balances.entries import JOB_FIELD, decode_job_event
+from balances.entries import JOB_FIELD, Freed, decode_job_event
 from balances.jobs import Action, Change
 from balances.messages import ClaimedJob, decode_state
 from radius.dynauth import Timers
@@ -19,6 +19,7 @@ from ratewire.enforcement.subjects import Subjects
 from ratewire.nas import NasDirectory
 from ratewire.pipeline.raters import PlanReader
 from rating.access import PLAIN, Access
+from rating.quantity import Counters
 from tests.balances.world import BEGINNING
 from tests.ratewire.enforcement.nas import Nas, ack, listening, nak
 from tests.ratewire.provider import INTERIM, NAS, START, Provider
@@ -279,6 +280,8 @@ class TestTheGarden:
         provider.world.pass_ms(60_000)
         await provider.told(INTERIM, 120, 0, 31 * MB)
         assert (await provider.money())[0] == balance, "the portal is free"
+        [freed] = [each for each in await provider.entries() if isinstance(each, Freed)]
+        assert freed.base == Counters(60, 0, MB), "and stays so when the books are rebuilt"
         await carried_out(enforcer)
         assert len(nas.requests) == 1
         await provider.world.top_up(5 * MB, "acme")
