@@ -123,6 +123,16 @@ class Housekeeping:
         )
         return uid.decode() or None
 
+    async def treatments(self, uids: Sequence[bytes]) -> list[tuple[str, str]]:
+        prefix = self._connection.prefix
+        found: list[tuple[str, str]] = []
+        for uid in uids:
+            treatment, wanted = await self._connection.command(
+                "HMGET", f"{prefix}:j:{uid.hex()}-change", "treatment", "wanted"
+            )
+            found.append(((treatment or b"").decode(), (wanted or b"").decode()))
+        return found
+
     async def live_jobs(self, limit: int) -> list[Job]:
         hashes = await self._connection.call("jobs_live", limit)
         return [_job(flat) for flat in hashes if flat]

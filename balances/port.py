@@ -149,6 +149,13 @@ class JobQueue(Protocol):
         """Ask for a session to be changed; the job's uid, or None if it is not open."""
         ...
 
+    async def treatments(self, uids: Sequence[bytes]) -> list[tuple[str, str]]:
+        """Return what changes have put these session epochs under, with its argument.
+
+        Twice nothing for one under its plan.
+        """
+        ...
+
     async def live_jobs(self, limit: int) -> list[Job]:
         """Return the live jobs, soonest first."""
         ...

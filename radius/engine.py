@@ -31,7 +31,7 @@ class PortKind(Enum):
     AUTHENTICATION = "auth"
 
 
-class Request(msgspec.Struct, frozen=True, gc=False):
+class Request(msgspec.Struct, gc=False):
     """One verified Accounting-Request that waits for `Engine.answer` or `Engine.abandon`."""
 
     record: AccountingRecord
@@ -42,6 +42,8 @@ class Request(msgspec.Struct, frozen=True, gc=False):
     proxy_states: tuple[bytes, ...]
     octets: bytes
     """The packet as it was verified, without padding."""
+    attributes: tuple[tuple[int, bytes], ...] = ()
+    """What its answer is to tell the NAS."""
 
     @property
     def key(self) -> Key:
@@ -171,7 +173,11 @@ class Engine(PortEngine[Request]):
     def answer(self, request: Request, now_ms: int) -> tuple[bytes, Address]:
         """The Accounting-Response to a request, and where it goes; duplicates get the same."""
         reply = packet.accounting_response(
-            request.identifier, request.authenticator, request.proxy_states, request.client.secret
+            request.identifier,
+            request.authenticator,
+            request.proxy_states,
+            request.client.secret,
+            request.attributes,
         )
         self._cache.finish(request.key, request.authenticator, reply, now_ms)
         return reply, request.address

@@ -277,12 +277,14 @@ def accounting_response(
     request_authenticator: bytes,
     proxy_states: Iterable[bytes],
     secret: bytes,
+    attributes: Iterable[tuple[int, bytes]] = (),
 ) -> bytes:
-    """An Accounting-Response: the Proxy-States of the request, in order, unmodified, and no more.
+    """An Accounting-Response: the Proxy-States of the request, in order, unmodified.
 
-    RFC 2866 s4.2 and s5.13 allow no other standard attribute.
+    RFC 2866 s4.2 and s5.13 allow no other standard attribute. Some NAS take `attributes` there.
     """
     octets = b"".join(attribute(PROXY_STATE, state) for state in proxy_states)
+    octets += b"".join(attribute(kind, value) for kind, value in attributes)
     return _sign(Code.ACCOUNTING_RESPONSE, identifier, request_authenticator, octets, secret)
 
 

@@ -296,6 +296,10 @@ class MemoryStore:
         self._tell_waiting()
         return job.uid
 
+    async def treatments(self, uids: Sequence[bytes]) -> list[tuple[str, str]]:
+        jobs = [self._partition.jobs.get(enforcement.change_uid(uid)) for uid in uids]
+        return [("", "") if job is None else (job.treatment, job.wanted) for job in jobs]
+
     async def live_jobs(self, limit: int) -> list[Job]:
         return [self._partition.jobs[uid] for uid in self._partition.job_agenda.soonest(limit)]
 

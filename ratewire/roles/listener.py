@@ -12,13 +12,14 @@ from radius.engine import Engine, Request
 from radius.listener import Handler, Listener
 from ratewire.access.credentials import Credentials
 from ratewire.access.office import desk_of
+from ratewire.access.refills import Refills
 from ratewire.archive import Archive
 from ratewire.journal.clients import KeptClients
 from ratewire.journal.keeper import Keeper
 from ratewire.journal.slots import Slot
 from ratewire.nas import NasDirectory
 from ratewire.pipeline.intake import Intake
-from ratewire.pipeline.raters import Raters
+from ratewire.pipeline.raters import PlanReader, Raters
 from ratewire.roles import journaling
 from ratewire.roles.follow import NasFollower, Pulse, pause
 from ratewire.telemetry import Telemetry
@@ -60,7 +61,13 @@ async def run(system: System, stop: asyncio.Event, slot: int) -> None:
     engines = (accounting, authentication)
     credentials = Credentials(system.keyring, threads=system.settings.logins.argon2_threads)
     desk = desk_of(system, credentials, telemetry)
-    book = intake.handle if keeper is None else keeper.handle
+    book = Refills(
+        intake.handle if keeper is None else keeper.handle,
+        system.store,
+        system.housekeeping,
+        PlanReader(system.store),
+        follower.profile,
+    ).handle
     listeners: list[Listener[Any]] = [
         *_for_accounting(settings, accounting, book, telemetry),
         *_for_logins(

@@ -209,6 +209,9 @@ class Road:
             lambda: self._ports.jobs.request_change(session, change), self._told("request_change")
         )
 
+    async def treatments(self, uids: Sequence[bytes]) -> list[tuple[str, str]]:
+        return await self._call(lambda: self._ports.jobs.treatments(uids))
+
     async def live_jobs(self, limit: int) -> list[Job]:
         return await self._call(lambda: self._ports.jobs.live_jobs(limit))
 

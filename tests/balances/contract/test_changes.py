@@ -84,6 +84,8 @@ async def test_a_quota_leaves_the_treatment_in_force(world: World) -> None:
     await world.jobs.request_change(SESSION, Change(Action.QUOTA))
     job = await take(world)
     assert (job.treatment, job.pending, job.applied) == ("throttle", "quota", "throttle")
+    uids = [(await world.session()).uid, bytes(16)]
+    assert await world.jobs.treatments(uids) == [("throttle", "1000/500"), ("", "")]
 
 
 async def test_what_is_pending_adds_up_and_the_newest_treatment_counts(world: World) -> None:
