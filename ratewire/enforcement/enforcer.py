@@ -54,6 +54,9 @@ _log = structlog.get_logger(__name__)
 #: Jobs carried out at the same time by one enforcer; an exchange takes a socket.
 IN_FLIGHT = 512
 
+#: And with those that wait for an answer after more than one transmission: they cost a socket.
+MOST_SOCKETS = 4096
+
 #: Jobs claimed at once.
 CLAIM = 256
 
@@ -100,6 +103,7 @@ class Enforcer:
         self._random = random or SystemRandom()
         self._timers = timers or Timers()
         self._tasks: set[asyncio.Task[None]] = set()
+        self._waited: set[str] = set()
         self._lanes = Lanes(most_probes=IN_FLIGHT // 2)
 
     async def run(self, stop: asyncio.Event, wait: Callable[[float], Awaitable[object]]) -> None:
@@ -123,7 +127,8 @@ class Enforcer:
 
     async def step(self) -> float:
         """Claim what is due and begin it; return the seconds until the next job is due."""
-        room = min(IN_FLIGHT - len(self._tasks), CLAIM)
+        young = len(self._tasks) - self._lanes.waiting
+        room = min(IN_FLIGHT - young, MOST_SOCKETS - len(self._tasks), CLAIM)
         if room <= 0:
             return LONGEST_WAIT_S
         claim = await self._jobs.claim_jobs(room, LEASE_MS)
@@ -159,7 +164,8 @@ class Enforcer:
         def ended(task: asyncio.Task[None]) -> None:
             self._tasks.discard(task)
             if nas is not None:
-                self._lanes.leave(nas)
+                self._lanes.leave(nas, waited=job.uid in self._waited)
+            self._waited.discard(job.uid)
 
         task.add_done_callback(ended)
         return 0
@@ -342,6 +348,9 @@ class Enforcer:
         target = target_of(client, profile, peer.identity.source_host)
 
         async def cause_holds() -> bool:
+            if exchange.transmissions == 1 and job.uid not in self._waited:
+                self._waited.add(job.uid)
+                self._lanes.waits(parts_of(job.session)[0])
             return await self._jobs.may_transmit(job.uid, LEASE_MS, asked)
 
         return await dynauth_client.send(

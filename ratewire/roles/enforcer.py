@@ -1,11 +1,12 @@
 """The enforcer role: cuts sessions, and sees to those that do not report."""
 
 import asyncio
+import resource
 
 import structlog
 
 from ratewire.access import expiry
-from ratewire.enforcement.enforcer import Enforcer
+from ratewire.enforcement.enforcer import MOST_SOCKETS, Enforcer
 from ratewire.enforcement.subjects import Subjects
 from ratewire.pipeline.raters import PlanReader, Raters
 from ratewire.roles.follow import NasFollower, Pulse, pause
@@ -13,11 +14,15 @@ from ratewire.sweeper import Sweeper
 from ratewire.telemetry import Telemetry
 from ratewire.wiring import System, now_ms
 
+#: What an enforcer has open besides the sockets of its exchanges, with room.
+_OTHER_FILES = 256
+
 _log = structlog.get_logger(__name__)
 
 
 async def run(system: System, stop: asyncio.Event, slot: int) -> None:
     """Sweep and enforce until `stop` is set. Any number of these may run."""
+    _allow_sockets(MOST_SOCKETS + _OTHER_FILES)
     telemetry = Telemetry("enforcer")
     follower = NasFollower(system, lambda _: None)
     raters = Raters(
@@ -48,3 +53,11 @@ async def run(system: System, stop: asyncio.Event, slot: int) -> None:
     finally:
         await sweeps.close()
         await jobs.close()
+
+
+def _allow_sockets(wanted: int) -> None:
+    """Let this process open so many files, as far as the machine allows."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    allowed = wanted if hard == resource.RLIM_INFINITY else min(wanted, hard)
+    if soft != resource.RLIM_INFINITY and soft < allowed:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (allowed, hard))

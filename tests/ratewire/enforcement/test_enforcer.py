@@ -285,6 +285,51 @@ async def test_a_nas_that_does_not_answer_holds_up_no_other(provider: Provider, 
         await running
 
 
+async def test_a_thousand_dead_nases_hold_up_no_other(provider: Provider, nas: Nas) -> None:
+    """Neither one that is known to answer nor one of which nothing is known, and which comes last.
+
+    By timers five times as fast as the RFC's an exchange with a dead one takes 12 seconds.
+    """
+    timers = Timers(initial_ms=400, maximum_ms=16_000, transmissions=5, duration_ms=30_000)
+    await provider.subscribe(0)
+    await provider.told(START, session="known")
+    async with listening(silence) as dead, listening(ack) as other:
+        directory = NasDirectory(
+            1,
+            nas.directory().clients
+            | dead.directory("pop2", "10.0.0.2").clients
+            | other.directory("pop3", "10.0.0.3").clients,
+            builtin_profiles(),
+        )
+        enforcer = enforcer_of(provider, nas, timers=timers, directory=directory)
+        await carried_out(enforcer)
+        nas.asked.clear()
+        many = [
+            provider.report(START, session=f"s{n}", client="pop2", nas=f"pop2/{n}")
+            for n in range(1000)
+        ]
+        assert all(await provider.say(*many))
+        last = provider.report(START, session="new", client="pop3", nas="pop3/new")
+        assert await provider.say(last) == [True]
+        stop = asyncio.Event()
+        began = time.monotonic()
+
+        async def wait(seconds: float) -> None:
+            provider.world.pass_ms(round(seconds * 1000))
+            await asyncio.sleep(seconds)
+
+        running = asyncio.create_task(enforcer.run(stop, wait))
+        await asyncio.wait_for(dead.asked.wait(), 5)
+        await provider.told(START, session="again")
+        await asyncio.wait_for(nas.asked.wait(), 5)
+        known = time.monotonic() - began
+        await asyncio.wait_for(other.asked.wait(), 20)
+        unknown = time.monotonic() - began
+        stop.set()
+        await running
+        assert max(known, unknown) < 9, (known, unknown)
+
+
 async def test_a_nas_that_was_silent_is_probed_and_then_sent_all_its_jobs(
     provider: Provider, enforcer: Enforcer, nas: Nas
 ) -> None:

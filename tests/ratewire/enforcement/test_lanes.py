@@ -15,7 +15,7 @@ from ratewire.enforcement.lanes import (
 
 @pytest.fixture
 def lanes() -> Lanes:
-    return Lanes(most_probes=2)
+    return Lanes(most_probes=64)
 
 
 def entered(lanes: Lanes, nas: str, now_ms: int = 0) -> int:
@@ -86,13 +86,29 @@ def test_the_longer_there_is_no_answer_the_longer_a_job_waits(lanes: Lanes) -> N
     assert lanes.enter("a", 80_000) == SHORTEST_WAIT_MS + SPACING_MS
 
 
-def test_all_silent_ones_together_leave_places_for_others(lanes: Lanes) -> None:
-    for nas in "abc":
-        silent(lanes, nas)
-    assert [entered(lanes, nas) for nas in "abc"] == [1, 1, 0]
-    assert entered(lanes, "d") == FIRST_PLACES
+def test_all_that_may_be_dead_together_leave_places_for_others() -> None:
+    lanes = Lanes(most_probes=5)
+    assert not lanes.enter("good", 0)
+    lanes.answered("good")
+    silent(lanes, "a")
+    assert [entered(lanes, nas) for nas in "abc"] == [1, FIRST_PLACES, 0]
+    assert entered(lanes, "good") == FIRST_PLACES
     lanes.leave("a")
     assert entered(lanes, "c") == 1
+
+
+def test_who_only_waits_takes_no_place_of_the_others() -> None:
+    """So a thousand dead ones are asked in no more time than first transmissions take."""
+    lanes = Lanes(most_probes=4)
+    assert [entered(lanes, nas) for nas in "ab"] == [FIRST_PLACES, 0]
+    for _ in range(FIRST_PLACES):
+        lanes.waits("a")
+    assert lanes.waiting == FIRST_PLACES
+    assert [entered(lanes, nas) for nas in "ab"] == [0, FIRST_PLACES]
+    for _ in range(FIRST_PLACES):
+        lanes.leave("a", waited=True)
+    assert lanes.waiting == 0
+    assert entered(lanes, "a") == 0, "b has them"
 
 
 def test_it_does_not_remember_without_bound(monkeypatch: pytest.MonkeyPatch) -> None:
