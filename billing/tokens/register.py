@@ -6,14 +6,14 @@ SHA-256 without salt is enough: a token is 256 random bits, so nobody guesses or
 import enum
 import hashlib
 import secrets
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Final
 
 import asyncpg
 import msgspec
 
 from billing.database import Connection
-from billing.errors import NotFound
+from billing.errors import InvalidInput, NotFound
 from billing.statements import load
 
 SQL = load(__package__, "queries.sql")
@@ -22,6 +22,9 @@ SQL = load(__package__, "queries.sql")
 PREFIX: Final = "ratewire_"
 
 _TOKEN_OCTETS: Final = 32
+
+MAX_LABEL: Final = 100
+MAX_GRACE: Final = timedelta(days=30)
 
 
 class Role(enum.StrEnum):
@@ -33,16 +36,31 @@ class Role(enum.StrEnum):
     READ_ONLY = "read-only"
 
 
-async def create(conn: Connection, role: Role, now: datetime) -> str:
-    """Create a token for a role and return it; it cannot be read again."""
+async def create(
+    conn: Connection,
+    role: Role,
+    now: datetime,
+    *,
+    label: str = "",
+    expires_at: datetime | None = None,
+) -> str:
+    """Create a token for a role and return it; it cannot be read again.
+
+    `label` says to people whose it is. It is valid until `expires_at` (None: until it is revoked).
+    Raises InvalidInput.
+    """
+    if not label.isprintable() or len(label) > MAX_LABEL:
+        raise InvalidInput(f"label {label!r}: allowed are up to {MAX_LABEL} printable characters")
+    if expires_at is not None and expires_at <= now:
+        raise InvalidInput(f"expires_at {expires_at}: allowed is a time to come")
     token = PREFIX + secrets.token_urlsafe(_TOKEN_OCTETS)
-    await conn.execute(SQL["create"], _hash(token), role, now)
+    await conn.execute(SQL["create"], _hash(token), role, now, label, expires_at)
     return token
 
 
-async def role_of(conn: Connection, token: str) -> Role | None:
-    """Return the role of a token; None for one that is not known or was revoked."""
-    role = await conn.fetchval(SQL["role_of"], _hash(token))
+async def role_of(conn: Connection, token: str, now: datetime) -> Role | None:
+    """Return the role of a token; None for one that is not known, was revoked, or has ended."""
+    role = await conn.fetchval(SQL["role_of"], _hash(token), now)
     return None if role is None else Role(role)
 
 
@@ -53,6 +71,8 @@ class IssuedToken(msgspec.Struct, frozen=True):
     role: Role
     created_at: datetime
     revoked_at: datetime | None
+    label: str
+    expires_at: datetime | None
 
 
 async def list_(conn: Connection) -> list[IssuedToken]:
@@ -64,12 +84,40 @@ async def revoke_by_id(conn: Connection, token_id: str, now: datetime) -> Issued
     """Make a token invalid, by its id. Raises NotFound if no valid one has it."""
     row = await conn.fetchrow(SQL["revoke_by_id"], token_id, now)
     if row is None:
-        raise NotFound(f"no valid token has the id {token_id!r}; 'ratewire token list' shows all")
+        raise _not_valid(token_id)
     return _issued(row)
 
 
+async def rotate(conn: Connection, token_id: str, grace: timedelta, now: datetime) -> str:
+    """Return a new token in the place of another one, with its role, label, and time to live.
+
+    The old one is valid for `grace` still, so that its users can change over. Raises NotFound.
+    """
+    if not timedelta() <= grace <= MAX_GRACE:
+        raise InvalidInput(f"a grace of {grace}: allowed is 0 to {MAX_GRACE.days} days")
+    async with conn.transaction():
+        old = await conn.fetchrow(SQL["hold_by_id"], token_id, now)
+        if old is None:
+            raise _not_valid(token_id)
+        ends = old["expires_at"]
+        lives = None if ends is None else now + (ends - old["created_at"])
+        await conn.execute(SQL["end"], old["token_hash"], now + grace)
+        return await create(conn, Role(old["role"]), now, label=old["label"], expires_at=lives)
+
+
+def _not_valid(token_id: str) -> NotFound:
+    return NotFound(f"no valid token has the id {token_id!r}; 'ratewire token list' shows all")
+
+
 def _issued(row: asyncpg.Record) -> IssuedToken:
-    return IssuedToken(row["token_id"], Role(row["role"]), row["created_at"], row["revoked_at"])
+    return IssuedToken(
+        row["token_id"],
+        Role(row["role"]),
+        row["created_at"],
+        row["revoked_at"],
+        row["label"],
+        row["expires_at"],
+    )
 
 
 class Holder(msgspec.Struct, frozen=True):
@@ -84,9 +132,9 @@ class Holder(msgspec.Struct, frozen=True):
         return f"token:{self.token_hash.hex()[:12]}"
 
 
-async def holder(conn: Connection, token: str) -> Holder | None:
-    """Return who has a token; None for one that is not known or was revoked."""
-    role = await role_of(conn, token)
+async def holder(conn: Connection, token: str, now: datetime) -> Holder | None:
+    """Return who has a token; None for one that is not known, was revoked, or has ended."""
+    role = await role_of(conn, token, now)
     return None if role is None else Holder(_hash(token), role)
 
 

@@ -19,7 +19,7 @@ from ratewire.http.openapi import document
 from ratewire.http.pages import add_pages
 from ratewire.http.problems import Problem, answer, kept_headers, problem_of
 from ratewire.http.serving import HOLDER, REQUEST_ID, SYSTEM, serve
-from ratewire.wiring import System
+from ratewire.wiring import System, now
 
 _log = structlog.get_logger(__name__)
 _encode = msgspec.json.Encoder().encode
@@ -115,7 +115,7 @@ async def _handled(handler: Handler, request: web.Request) -> web.StreamResponse
 async def _holder(system: System, token: str) -> Holder | None:
     pool = await system.pool()
     async with pool.acquire() as conn:
-        return await holder(conn, token)
+        return await holder(conn, token, now())
 
 
 def _json(value: Any, status: int = 200) -> web.Response:

@@ -12,13 +12,15 @@ from ratewire.http.billing import (
     customers,
     invoices,
     issuers,
+    ledger,
     messages,
+    overview,
     payment_methods,
     payments,
     vouchers,
 )
 from ratewire.http.endpoint import Endpoint
-from ratewire.http.operations import network, rating, review, subscribers
+from ratewire.http.operations import network, rating, review, subscribers, tokens
 
 ENDPOINTS: Final[tuple[Endpoint, ...]] = (
     *customers.ENDPOINTS,
@@ -33,9 +35,12 @@ ENDPOINTS: Final[tuple[Endpoint, ...]] = (
     *credit_notes.ENDPOINTS,
     *issuers.ENDPOINTS,
     *messages.ENDPOINTS,
+    *ledger.ENDPOINTS,
+    *overview.ENDPOINTS,
     *audit.ENDPOINTS,
     *subscribers.ENDPOINTS,
     *network.ENDPOINTS,
     *rating.ENDPOINTS,
     *review.ENDPOINTS,
+    *tokens.ENDPOINTS,
 )

@@ -30,7 +30,7 @@ from ratewire.access.desk import Desk
 from ratewire.access.rest import RestError, answer_body, check_counters, control, packet_of
 from ratewire.pipeline.intake import Intake
 from ratewire.roles.follow import NasFollower
-from ratewire.wiring import System, now_ms
+from ratewire.wiring import System, now, now_ms
 
 _encode = msgspec.json.Encoder().encode
 _decode = msgspec.json.Decoder(dict[str, Any]).decode
@@ -146,7 +146,7 @@ class FreeRadius:
 
     async def _role(self, token: str) -> Role | None:
         async with (await self._system.pool()).acquire() as conn:
-            return await role_of(conn, token)
+            return await role_of(conn, token, now())
 
 
 def _told(body: dict[str, Any], status: int = 200) -> web.Response:

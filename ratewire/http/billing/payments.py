@@ -6,6 +6,7 @@ from typing import Annotated, Literal, TypeAlias
 import msgspec
 from msgspec import Meta
 
+from billing.documents.archive import DocumentKind, File, Format, fetch
 from billing.payments import chargebacks, refunds, register
 from billing.payments.chargebacks import Chargeback, ChargebackStatus
 from billing.payments.payment import Method, Payment, PaymentStatus
@@ -237,6 +238,12 @@ async def get(call: Call[Nothing, Nothing]) -> PaymentView:
     return view(await register.get(call.conn, int(call.path["payment_id"])))
 
 
+async def receipt(call: Call[Nothing, Nothing]) -> File:
+    """Return the receipt of one as PDF."""
+    number, kind = int(call.path["payment_id"]), DocumentKind.RECEIPT
+    return await fetch(call.conn, call.system.documents, kind, number, Format.PDF, now=call.now)
+
+
 async def conclude(call: Call[Nothing, Conclusion]) -> PaymentView:
     """Note what became of one."""
     payment = await register.conclude(
@@ -353,6 +360,15 @@ ENDPOINTS = (
         "GET", _ALL, "List payments", list_, roles=READERS, query=PaymentsQuery, answer=Payments
     ),
     endpoint("GET", _ONE, "Read a payment", get, roles=READERS, answer=PaymentView),
+    endpoint(
+        "GET",
+        f"{_ONE}/receipt",
+        "Read the receipt of a payment as PDF",
+        receipt,
+        roles=READERS,
+        answer=File,
+        media_types=("application/pdf",),
+    ),
     endpoint(
         "PATCH",
         _ONE,
