@@ -42,6 +42,30 @@ SELECT account_id, status FROM customer_billing_accounts WHERE customer_id = $1 
 -- Forget the details of customer $1.
 DELETE FROM customer_details WHERE customer_id = $1
 
+-- name: forget_methods
+-- Remove what gateways keep for the accounts $1 under our tokens, at $2.
+UPDATE payment_methods
+SET removed_at = coalesce(removed_at, $2), is_default = false, token_sealed = NULL
+WHERE account_id = ANY($1::text[])
+
+-- name: forget_passwords
+-- Forget the passwords of the accounts $1; closed, they let nobody in.
+UPDATE subscribers SET password_sealed = NULL
+WHERE account_id = ANY($1::text[]) AND password_sealed IS NOT NULL
+
+-- name: forget_mails
+-- Forget to whom mails of the accounts $1 went and what they said; those that wait are not sent.
+UPDATE mail_messages SET recipient = '', subject = '', body = '',
+    status = CASE WHEN status = 'queued' THEN 'failed' ELSE status END,
+    error = CASE WHEN status = 'queued' THEN 'the customer was erased' ELSE error END
+WHERE account_id = ANY($1::text[])
+
+-- name: forget_answers
+-- Forget the answers to requests over HTTP that name customer or accounts $1.
+DELETE FROM http_requests WHERE EXISTS (
+    SELECT FROM unnest($1::text[]) AS id
+    WHERE position(convert_to('"' || id || '"', 'UTF8') IN answer) > 0)
+
 -- name: erased
 -- Customer $1 was erased at $2.
 UPDATE customers SET erased_at = $2, revision = revision + 1 WHERE customer_id = $1

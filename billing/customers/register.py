@@ -90,6 +90,8 @@ async def change(
 async def erase(conn: Connection, customer: str, *, now: datetime) -> Customer:
     """Forget a customer's personal data for good; the books stay, and name only ids.
 
+    With them go the tokens of its payment methods, its passwords, the text of its mails, and what
+    requests about it were answered. Finalized documents stay as they are, as the law wants.
     The same again changes nothing. Raises NotFound, or Conflict while an account of it is not
     closed.
     """
@@ -102,6 +104,11 @@ async def erase(conn: Connection, customer: str, *, now: datetime) -> Customer:
         if running:
             raise Conflict(f"customer {customer} has accounts that are not closed: {running}")
         await conn.execute(SQL["erase_details"], customer)
+        theirs = [row["account_id"] for row in rows]
+        await conn.execute(SQL["forget_methods"], theirs, now)
+        await conn.execute(SQL["forget_passwords"], theirs)
+        await conn.execute(SQL["forget_mails"], theirs)
+        await conn.execute(SQL["forget_answers"], [customer, *theirs])
         await conn.execute(SQL["erased"], customer, now)
         return await get(conn, customer)
 

@@ -2,6 +2,7 @@
 
 from datetime import datetime
 
+import msgspec
 import pytest
 
 from billing.accounts import register as accounts
@@ -10,8 +11,12 @@ from billing.customers.customer import Details
 from billing.customers.register import accounts_of, change, create, erase, export, get, list_
 from billing.database import Connection
 from billing.errors import Conflict, NotFound
+from billing.payments import methods
 from billing.payments.payment import Method
 from billing.payments.register import NewPayment, receive
+from billing.requests import once
+from billing.sealing.keyring import Keyring
+from tests.billing.invoices.making import open_business
 
 ANNA = Details(name="Anna Weiß", email="anna@example.org", city="Ulm", country="DE")
 
@@ -67,3 +72,40 @@ async def test_all_of_it_is_exported_and_then_forgotten(conn: Connection, now: d
         " WHERE strpos(coalesce(before::text, '') || coalesce(after::text, ''), 'Anna') > 0"
     )
     assert everywhere == 0
+
+
+async def test_what_it_left_elsewhere_is_forgotten_with_it(conn: Connection, now: datetime) -> None:
+    await create(conn, "anna", ANNA, now=now)
+    await accounts.create(conn, "a1", "EUR", particulars=Particulars(customer="anna"), now=now)
+    keyring = Keyring([bytes(32)])
+    await methods.add(
+        conn, keyring, "a1", Method.CARD, gateway="stripe", token=b"pm_1", label="Visa", now=now
+    )
+    await open_business(conn)
+    answer = msgspec.json.encode({"account": "a1", "buyer": {"name": "Anna Weiß"}})
+    await conn.execute(
+        "INSERT INTO subscribers (username, account_id, plan, password_sealed, created_at)"
+        " VALUES ('a@isp', 'a1', 'gold', '\\x01', $1)", now,
+    )  # fmt: skip
+    await conn.execute(
+        "INSERT INTO mail_messages (account_id, kind, entity, language, recipient, subject, body,"
+        " created_at) VALUES ('a1', 'reminder', 'main', 'en', $1, 'Due', 'Dear Anna Weiß', $2)",
+        ANNA.email, now,
+    )  # fmt: skip
+    async with conn.transaction():
+        for key, body in (("k", answer), ("other", b'{"account":"a10"}')):
+            await once.begin(conn, b"t", key, b"h", now)
+            await once.end(conn, b"t", key, once.Answered(201, body))
+    await accounts.set_status(conn, "a1", AccountStatus.CLOSED, now=now)
+    await erase(conn, "anna", now=now)
+    assert await methods.of_account(conn, "a1") == []
+    left = await conn.fetchrow(
+        "SELECT (SELECT count(*) FROM payment_methods WHERE token_sealed IS NOT NULL) AS tokens,"
+        " (SELECT count(*) FROM subscribers WHERE password_sealed IS NOT NULL) AS passwords,"
+        " (SELECT array_agg(idempotency_key) FROM http_requests) AS keys"
+    )
+    assert left is not None
+    assert tuple(left) == (0, 0, ["other"])
+    mail = await conn.fetchrow("SELECT recipient, subject, body, status FROM mail_messages")
+    assert mail is not None
+    assert tuple(mail) == ("", "", "", "failed")
