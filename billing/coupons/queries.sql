@@ -65,3 +65,8 @@ INSERT INTO coupon_uses AS before (redemption_id, cycle_starts_on, amount_micros
 SELECT * FROM unnest($1::bigint[], $2::date[], $3::bigint[])
 ON CONFLICT (redemption_id, cycle_starts_on)
     DO UPDATE SET amount_micros = before.amount_micros + excluded.amount_micros
+
+-- name: use_on_invoices
+-- Of that, so much stands on invoices: $1 redemptions, $2 first days, $3 micros, $4 invoices.
+INSERT INTO coupon_invoice_uses (redemption_id, cycle_starts_on, amount_micros, invoice_id)
+SELECT * FROM unnest($1::bigint[], $2::date[], $3::bigint[], $4::bigint[])

@@ -148,11 +148,21 @@ async def redeemed_by(conn: Connection, accounts: Sequence[str]) -> dict[str, li
     return found
 
 
-async def note_uses(conn: Connection, uses: Sequence[tuple[int, date, int]]) -> None:
-    """Note what redemptions took off in cycles: redemption, first day of the cycle, micros."""
+class Use(msgspec.Struct, frozen=True):
+    """What a redemption took off (micros) on an invoice, in the cycle that begins on `cycle`."""
+
+    redemption: int
+    cycle: date
+    micros: int
+    invoice: int
+
+
+async def note_uses(conn: Connection, uses: Sequence[Use]) -> None:
+    """Note what redemptions took off; from an invoice that is no more they take it off again."""
     if uses:
-        redemptions, days, amounts = zip(*uses, strict=True)
-        await conn.execute(SQL["use"], list(redemptions), list(days), list(amounts))
+        columns = [list(c) for c in zip(*map(msgspec.structs.astuple, uses), strict=True)]
+        await conn.execute(SQL["use"], *columns[:3])
+        await conn.execute(SQL["use_on_invoices"], *columns)
 
 
 async def _give(conn: Connection, code: str, account: str, actor: str, now: datetime) -> bool:

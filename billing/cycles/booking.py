@@ -6,7 +6,7 @@ from typing import Final
 
 import msgspec
 
-from billing.coupons.register import note_uses
+from billing.coupons.register import Use, note_uses
 from billing.cycles.bill import Bill, Item
 from billing.cycles.calendar import Period, midnight
 from billing.cycles.loading import Held
@@ -68,7 +68,8 @@ async def book(conn: Connection, run: int, made: Sequence[Made], now: datetime) 
             for period in each.bill.closed
         ],
     )
-    await note_uses(conn, [use for each in made for use in each.bill.uses])
+    uses = [Use(*use, each.invoice) for each in made if each.invoice for use in each.bill.uses]
+    await note_uses(conn, uses)
     nexts = [each.bill.next_bill_on for each in made]
     await conn.execute(
         SQL["advance"],

@@ -67,9 +67,7 @@ async def draft(
 
     Returns what became of each.
     """
-    asking = [
-        (loaded, bill, _shown(bill)) for loaded, bill in bills if not _gives_back(loaded, bill)
-    ]
+    asking = [(loaded, bill, _shown(bill)) for loaded, bill in bills if bill.amount_micros >= 0]
     outcomes = dict(
         zip(
             (loaded.held.account for loaded, _, _ in asking),
@@ -77,17 +75,34 @@ async def draft(
             strict=True,
         )
     )
+    [seller] = (await entities.get_many(conn, [MAIN])).values()
     for loaded, bill in bills:
-        if _gives_back(loaded, bill):
-            outcomes[loaded.held.account] = await _given_back(conn, loaded, bill, actor, now)
+        if bill.amount_micros < 0:
+            outcomes[loaded.held.account] = await _given_back(
+                conn, loaded, bill, seller, actor, now
+            )
     done = [each for each in outcomes.values() if isinstance(each, Made)]
-    await _take_from_credit(conn, done, actor, now)
+    prepaid = [each for each in done if each.held.payment_mode is PaymentMode.PREPAID]
+    fees = [(each.bill, _taken(each.bill, seller)) for each in prepaid]
+    await _take_from_credit(conn, [fee for fee in fees if fee[1]], actor, now)
     await _review(conn, run, done, now)
     return [outcomes[loaded.held.account] for loaded, _ in bills]
 
 
-def _gives_back(loaded: Loaded, bill: Bill) -> bool:
-    return loaded.held.payment_mode is PaymentMode.POSTPAID and bill.amount_micros < 0
+def _taken(bill: Bill, seller: Entity) -> int:
+    """What of a prepaid account's bill is taken from its credit, or given back if negative: without
+    what credit notes give back.
+    """
+    if bill.amount_micros >= 0 or _told_only(seller):
+        return bill.amount_micros
+    return sum(
+        item.amount_micros - item.discount_micros for item in bill.items if item.amount_micros > 0
+    )
+
+
+def _told_only(seller: Entity) -> bool:
+    """Whether tax falls due with the top-up: what prepaid accounts use is only told then."""
+    return seller.prepaid_documents is PrepaidDocuments.TOPUP
 
 
 def _shown(bill: Bill) -> Sequence[Item]:
@@ -120,15 +135,20 @@ async def _asked_for(
 
 
 async def _given_back(
-    conn: Connection, loaded: Loaded, bill: Bill, actor: str, now: datetime
+    conn: Connection, loaded: Loaded, bill: Bill, seller: Entity, actor: str, now: datetime
 ) -> Made | Refused:
-    """Give back what a bill credits, and ask for the rest; all of it or nothing."""
+    """Give back what a bill credits, and ask for the rest; all of it or nothing.
+
+    By credit notes, but where a prepaid account's fees stand on no tax document.
+    """
+    prepaid = loaded.held.payment_mode is PaymentMode.PREPAID
     shown = _shown(bill)
     back = [item for item in shown if item.amount_micros < 0]
     rest = [item for item in shown if item.amount_micros >= 0]
     try:
         async with conn.transaction():
-            await give_back(conn, back, loaded.sources, actor=actor, now=now)
+            if not (prepaid and _told_only(seller)):
+                await give_back(conn, back, loaded.sources, actor=actor, now=now)
             [made] = await _asked_for(conn, [(loaded, bill, rest)], now)
             if isinstance(made, Refused):
                 raise made.reason
@@ -139,9 +159,7 @@ async def _given_back(
 
 def _document(held: Held, bill: Bill, items: Sequence[Item], seller: Entity) -> NewInvoice:
     prepaid = held.payment_mode is PaymentMode.PREPAID
-    # Where tax falls due with the top-up, what is used is only told.
-    taxed_before = seller.prepaid_documents is PrepaidDocuments.TOPUP
-    charged = Kind.STATEMENT if taxed_before else Kind.CONSUMPTION
+    charged = Kind.STATEMENT if _told_only(seller) else Kind.CONSUMPTION
     return NewInvoice(
         account=held.account,
         kind=charged if prepaid else Kind.INVOICE,
@@ -221,16 +239,11 @@ def _line(item: Item, *, charged: bool) -> NewLine:
 
 
 async def _take_from_credit(
-    conn: Connection, made: Sequence[Made], actor: str, now: datetime
+    conn: Connection, bills: Sequence[tuple[Bill, int]], actor: str, now: datetime
 ) -> None:
-    """Take the bills of prepaid accounts from their credit, or give them back: in the ledger, and
-    on to the store.
+    """Take so much for each bill from its account's credit, or give it back: in the ledger, and on
+    to the store.
     """
-    bills = [
-        each.bill
-        for each in made
-        if each.held.payment_mode is PaymentMode.PREPAID and each.bill.amount_micros
-    ]
     fees = [
         Transaction(
             Entry.FEE,
@@ -238,11 +251,11 @@ async def _take_from_credit(
             f"fees of {bill.bill_on}",
             actor,
             (
-                Posting(Ledger.CUSTOMER_CREDIT, bill.account, bill.currency, bill.amount_micros),
-                Posting(Ledger.REVENUE, None, bill.currency, -bill.amount_micros),
+                Posting(Ledger.CUSTOMER_CREDIT, bill.account, bill.currency, micros),
+                Posting(Ledger.REVENUE, None, bill.currency, -micros),
             ),
         )
-        for bill in bills
+        for bill, micros in bills
     ]
     await journal.write_many(conn, fees, now)
-    await post(conn, [Post(bill.account, UNNUMBERED, -bill.amount_micros) for bill in bills], now)
+    await post(conn, [Post(bill.account, UNNUMBERED, -micros) for bill, micros in bills], now)

@@ -9,7 +9,7 @@ import pytest
 from billing.accounts import register as accounts
 from billing.coupons import register
 from billing.coupons.discount import Entitlement, Terms
-from billing.coupons.register import Coupon
+from billing.coupons.register import Coupon, Use
 from billing.database import Connection, Pool
 from billing.errors import Conflict, InvalidInput, NotFound
 
@@ -45,8 +45,8 @@ async def test_a_coupon_takes_off_its_part_in_as_many_cycles_as_it_says(
     key = had.redemption
     assert had.entitlement(march) == Entitlement(key, TWICE.terms, 5_000_000)
     # what was used in a cycle counts for that cycle, however often it is billed
-    await register.note_uses(conn, [(key, march, 1_000_000)])
-    await register.note_uses(conn, [(key, march, 3_000_000), (key, april, 5_000_000)])
+    await register.note_uses(conn, [Use(key, march, 1_000_000, 1)])
+    await register.note_uses(conn, [Use(key, march, 3_000_000, 2), Use(key, april, 5_000_000, 2)])
     await register.note_uses(conn, [])
     [had] = (await register.redeemed_by(conn, ["a"]))["a"]
     assert had.taken == {march: 4_000_000, april: 5_000_000}

@@ -11,6 +11,7 @@ from billing.accounts.money import top_up
 from billing.coupons import register as coupons
 from billing.coupons.discount import Terms
 from billing.coupons.register import Coupon
+from billing.credit_notes import reading as credit_notes
 from billing.customers import register as customers
 from billing.customers.customer import Details
 from billing.cycles import run
@@ -160,6 +161,43 @@ async def test_what_a_voided_invoice_billed_is_billed_again_unless_it_was_reissu
     again = await run.run_account(world, "a", actor="test", now=BEGIN)
     assert again.amounts_micros == {"EUR": 81_000_000}
     assert (await run.run_account(world, "a", actor="test", now=BEGIN)).billed == 0
+
+
+async def test_a_coupon_comes_back_with_what_it_was_taken_off(
+    world: Connection, pool: Pool, subscribe: Subscribe
+) -> None:
+    terms = Terms(amount_micros=5_000_000, currency="EUR", cycles=1)
+    await subscribe("a")
+    await coupons.create(world, Coupon(code="FIVE", description="Five", terms=terms), BEGIN)
+    await coupons.redeem(world, "FIVE", "a", today=BEGIN.date(), actor="s", now=BEGIN)
+    await bill(pool, BEGIN)
+    [first] = await invoices(world)
+    assert first.invoice_id is not None
+    assert first.discount_micros == 5_000_000
+    draft = await lifecycle.reissue(world, first.invoice_id, actor="eve", now=BEGIN)
+    assert (await run.run_account(world, "a", actor="test", now=BEGIN)).billed == 0
+    await drafts.delete(world, draft, now=BEGIN)
+    again = await run.run_account(world, "a", actor="test", now=BEGIN)
+    assert again.amounts_micros == {"EUR": 76_000_000}
+    assert (await bill(pool, APRIL)).amounts_micros == {"EUR": 31_000_000}
+
+
+@pytest.mark.usefixtures("world")
+async def test_what_a_prepaid_service_did_not_use_is_credit_again(
+    conn: Connection, pool: Pool
+) -> None:
+    await accounts.create(conn, "pre", "EUR", now=BEGIN)
+    await top_up(conn, "pre", 100_000_000, actor="t", now=BEGIN)
+    entry = await services.order(conn, "pre", "small", actor="staff", now=BEGIN)
+    await services.start(conn, entry.service, actor="staff", now=BEGIN)
+    await bill(pool, BEGIN)
+    mid = BEGIN + timedelta(days=10)
+    await services.cancel(conn, entry.service, reason="moved", actor="staff", now=mid)
+    await bill(pool, mid)
+    assert await balance(conn, "pre") == 19_000_000 + 21_000_000
+    assert [each.status for each in await invoices(conn)] == [Status.PAID]
+    [note] = await credit_notes.list_(conn, account="pre")
+    assert (note.total_micros, note.credit_micros) == (21_000_000, 21_000_000)
 
 
 @pytest.mark.usefixtures("world")
