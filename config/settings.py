@@ -236,6 +236,22 @@ class MailSettings(Struct, frozen=True):
     timeout_seconds: Annotated[int, Meta(ge=1, le=600, description="seconds, 1 to 600")] = 30
 
 
+class StripeSettings(Struct, frozen=True):
+    """How Stripe is asked to move money. `api_key_file` None: it is not."""
+
+    mode: Annotated[Literal["test", "live"], Meta(description="test or live")] = "test"
+    api_key_file: Annotated[
+        str | None, Meta(description="the path of a file; empty for no Stripe")
+    ] = None
+    signing_secret_file: Annotated[
+        str | None, Meta(description="the path of a file; empty for no Stripe")
+    ] = None
+    api_url: Annotated[
+        str | None,
+        Meta(description="http(s)://HOST[:PORT]; empty for Stripe's own"),
+    ] = None
+
+
 class LogSettings(Struct, frozen=True):
     """What is logged, and how. `format` None: console on a terminal and json elsewhere."""
 
@@ -262,6 +278,7 @@ class Settings(Struct, frozen=True):
     sessions: SessionsSettings = SessionsSettings()
     journal: JournalSettings = JournalSettings()
     mail: MailSettings = MailSettings()
+    stripe: StripeSettings = StripeSettings()
     log: LogSettings = LogSettings()
 
     def documents_path(self) -> Path:

@@ -3,10 +3,11 @@
 import asyncio
 import socket
 import time
-from collections.abc import AsyncGenerator, Callable
+from collections.abc import AsyncGenerator, Callable, Mapping
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import msgspec
 
@@ -28,6 +29,9 @@ from billing.upkeep.attempts import MAX_ATTEMPTS
 from config.settings import Settings
 from ratewire.embedded.servers import EmbeddedServers
 from ratewire.pipeline.steps import Terms
+
+if TYPE_CHECKING:
+    from billing.gateways.stripe import Stripe
 
 PARTITION = 0
 
@@ -91,6 +95,7 @@ class System:
         self._pool: database.Pool | None = None
         self._connecting = asyncio.Lock()
         self._keyring: Keyring | None = None
+        self._gateways: Mapping[str, Stripe] | None = None
 
     @property
     def keyring(self) -> Keyring:
@@ -137,6 +142,21 @@ class System:
             attach=mail.attach,
         )
         return Mailer(await self.pool(), self.documents, smtp, MAX_ATTEMPTS)
+
+    @property
+    def gateways(self) -> Mapping[str, "Stripe"]:
+        """The gateways that are set up, by name. Raises InvalidInput."""
+        if self._gateways is None:
+            stripe = self.settings.stripe
+            if stripe.api_key_file is None and stripe.signing_secret_file is None:
+                self._gateways = {}
+            else:
+                # Stripe's SDK takes longer to load than most commands take.
+                from ratewire.gateways import stripe_of
+
+                found = stripe_of(stripe)
+                self._gateways = {found.name: found}
+        return self._gateways
 
     @property
     def documents(self) -> Storage:

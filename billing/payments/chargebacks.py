@@ -19,8 +19,7 @@ from billing.invoices.settling import pay_due_from_credit
 from billing.ledger import journal
 from billing.ledger.chart import Ledger
 from billing.ledger.transaction import Kind, Posting, Transaction, transfer
-from billing.payments.documents import DocumentKinds, take_off
-from billing.payments.documents import of_payment as allocations_of
+from billing.payments.documents import DocumentKinds, take_off_what_goes
 from billing.payments.payment import Payment, PaymentStatus, payable, text
 from billing.payments.register import hold
 from billing.statements import load
@@ -220,14 +219,7 @@ async def _lose(
     As far as the account has other credit than that, it pays instead.
     """
     micros = lost.amount_micros
-    remains = payment.amount_micros - payment.refunded_micros - payment.lost_micros - micros
-    excess = max(0, payment.allocated_micros - remains)
-    for each in reversed(await allocations_of(conn, payment.payment_id)):
-        part = min(excess, each.held_micros)
-        if part:
-            kind = documents[each.document_kind]
-            await take_off(conn, held, each, part, kind, actor=actor, now=now)
-            excess -= part
+    await take_off_what_goes(conn, held, payment, micros, documents, actor=actor, now=now)
     made = transfer(
         Kind.CHARGEBACK,
         held.account,

@@ -48,6 +48,10 @@ class Documents(Protocol):
         ...
 
 
+#: The documents of each kind that payments can be put on.
+DocumentKinds = Mapping[str, Documents]
+
+
 class Allocation(msgspec.Struct, frozen=True):
     """A part of a payment on a document (micros); `released_micros` of it was taken back."""
 
@@ -143,6 +147,27 @@ async def put_oldest(
     return done
 
 
+async def take_off_what_goes(
+    conn: Connection,
+    held: LockedAccount,
+    payment: Payment,
+    micros: int,
+    documents: DocumentKinds,
+    *,
+    actor: str,
+    now: datetime,
+) -> None:
+    """Before so much of a payment goes: open again what it can pay no more, the last one first."""
+    remains = payment.amount_micros - payment.refunded_micros - payment.lost_micros - micros
+    excess = max(0, payment.allocated_micros - remains)
+    for each in reversed(await of_payment(conn, payment.payment_id)):
+        part = min(excess, each.held_micros)
+        if part:
+            kind = documents[each.document_kind]
+            await take_off(conn, held, each, part, kind, actor=actor, now=now)
+            excess -= part
+
+
 async def take_off(
     conn: Connection,
     held: LockedAccount,
@@ -195,7 +220,3 @@ def allocation_of(row: asyncpg.Record | None) -> Allocation:
         released_micros=row["released_micros"],
         allocated_at=row["allocated_at"],
     )
-
-
-#: The documents of each kind that payments can be put on.
-DocumentKinds = Mapping[str, Documents]

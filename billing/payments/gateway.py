@@ -9,10 +9,19 @@ from typing import Protocol
 
 import msgspec
 
-from billing.database import Pool
-from billing.errors import InvalidInput
+from billing.database import Connection, Pool
+from billing.errors import Conflict, InvalidInput
 from billing.payments.payment import Payment, PaymentStatus
-from billing.payments.register import MANUAL, NewPayment, Received, conclude, receive
+from billing.payments.refunds import Refunded, refund, refundable, under_key
+from billing.payments.register import (
+    MANUAL,
+    NewPayment,
+    Received,
+    conclude,
+    get,
+    hold,
+    receive,
+)
 
 
 class Charge(msgspec.Struct, frozen=True):
@@ -42,8 +51,16 @@ class Gateway(Protocol):
         """Ask for money."""
         ...
 
-    async def state(self, key: str, reference: str | None, /) -> Answer:
-        """Ask what became of a collection."""
+    async def state(self, key: str, reference: str | None, since: datetime, /) -> Answer:
+        """Ask what became of a collection that was begun at `since`, minutes ago or more."""
+        ...
+
+
+class Refunder(Gateway, Protocol):
+    """A gateway that gives money back itself."""
+
+    async def refund(self, reference: str, micros: int, currency: str, key: str) -> Answer:
+        """Give a part of a collection back, once for each key."""
         ...
 
 
@@ -56,7 +73,7 @@ class ManualGateway:
         """The money is on the desk."""
         return Answer(PaymentStatus.SUCCEEDED)
 
-    async def state(self, _key: str, reference: str | None, /) -> Answer:
+    async def state(self, _key: str, reference: str | None, _since: datetime, /) -> Answer:
         """Staff said that it came."""
         return Answer(PaymentStatus.SUCCEEDED, reference)
 
@@ -82,35 +99,94 @@ async def collect(
     payment = received.payment
     if payment.status is not PaymentStatus.PENDING:
         return received
-    charge = Charge(
-        f"payment-{payment.payment_id}",
+    answer = await gateway.collect(charge_of(payment, token))
+    return Received(await _note(pool, payment, answer, actor, now), received.repeated)
+
+
+def key_of(payment_id: int) -> str:
+    """Return what gateways know a payment as."""
+    return f"payment-{payment_id}"
+
+
+def charge_of(payment: Payment, token: bytes | None = None) -> Charge:
+    """Return what a gateway is asked to collect for a payment."""
+    return Charge(
+        key_of(payment.payment_id),
         payment.account,
         payment.currency,
         payment.amount_micros,
         token,
     )
-    answer = await gateway.collect(charge)
-    return Received(await _note(pool, payment, answer, actor, now), received.repeated)
 
 
 async def ask_again(
     pool: Pool, gateway: Gateway, payment: Payment, *, actor: str, now: datetime
 ) -> Payment:
     """Ask a gateway what became of a payment that is pending or unknown, and note it."""
-    answer = await gateway.state(f"payment-{payment.payment_id}", payment.gateway_reference)
+    answer = await gateway.state(
+        key_of(payment.payment_id), payment.gateway_reference, payment.created_at
+    )
     return await _note(pool, payment, answer, actor, now)
+
+
+async def give_back(
+    conn: Connection,
+    gateway: Refunder,
+    payment_id: int,
+    micros: int | None = None,
+    *,
+    reason: str,
+    key: str,
+    actor: str,
+    now: datetime,
+) -> Refunded:
+    """Have a gateway give a part of a payment back (None: all that can be), and book that.
+
+    The account is held meanwhile, so what was checked holds when the money is gone; and what the
+    gateway tells of the refund waits for it. Should this process die between, that books it.
+    Raises as `refund` does, and Conflict when the gateway does not do it, or does not answer: it
+    may have been done, and is booked when the gateway tells it, or when asked again under the key.
+    """
+    async with conn.transaction():
+        held, payment = await hold(conn, payment_id)
+        earlier = await under_key(conn, payment_id, key, micros)
+        if earlier is not None:
+            return Refunded(earlier, repeated=True)
+        wanted = await refundable(conn, held, payment, micros)
+        if payment.gateway != gateway.name or payment.gateway_reference is None:
+            raise Conflict(f"payment {payment_id} was not made by {gateway.name}")
+        answer = await gateway.refund(
+            payment.gateway_reference, wanted, payment.currency, f"refund-{payment_id}-{key}"
+        )
+        if answer.status is not PaymentStatus.SUCCEEDED or answer.reference is None:
+            said = answer.failure or "it does not answer now; ask again under the same key"
+            raise Conflict(f"{gateway.name} did not refund payment {payment_id}: {said}")
+        return await refund(
+            conn,
+            payment_id,
+            wanted,
+            reason=reason,
+            gateway_reference=answer.reference,
+            key=key,
+            actor=actor,
+            now=now,
+        )
 
 
 async def _note(pool: Pool, payment: Payment, answer: Answer, actor: str, now: datetime) -> Payment:
     if answer.status is payment.status:
         return payment
     async with pool.acquire() as conn:
-        return await conclude(
-            conn,
-            payment.payment_id,
-            answer.status,
-            failure=answer.failure,
-            gateway_reference=answer.reference,
-            actor=actor,
-            now=now,
-        )
+        try:
+            return await conclude(
+                conn,
+                payment.payment_id,
+                answer.status,
+                failure=answer.failure,
+                gateway_reference=answer.reference,
+                actor=actor,
+                now=now,
+            )
+        except Conflict:
+            # The gateway told the end of it in another way, before this answer came.
+            return await get(conn, payment.payment_id)

@@ -41,13 +41,14 @@ class PaymentStatus(enum.StrEnum):
     UNKNOWN = "unknown"
 
 
-#: What each status may become. Money that came leaves only by refund or chargeback.
+#: What each status may become. Money that came leaves only by refund or chargeback; and it may
+#: come although its gateway, or we, had given it up.
 TRANSITIONS: Final[Mapping[PaymentStatus, frozenset[PaymentStatus]]] = {
     PaymentStatus.PENDING: frozenset(PaymentStatus) - {PaymentStatus.PENDING},
     PaymentStatus.UNKNOWN: frozenset({PaymentStatus.SUCCEEDED, PaymentStatus.FAILED}),
     PaymentStatus.SUCCEEDED: frozenset(),
-    PaymentStatus.FAILED: frozenset(),
-    PaymentStatus.CANCELLED: frozenset(),
+    PaymentStatus.FAILED: frozenset({PaymentStatus.SUCCEEDED}),
+    PaymentStatus.CANCELLED: frozenset({PaymentStatus.SUCCEEDED}),
 }
 
 

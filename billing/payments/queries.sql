@@ -115,6 +115,10 @@ INSERT INTO refunds (payment_id, amount_micros, reason, gateway_reference, idemp
 VALUES ($1, $2, $3, $4, $5, $6, $7, $8)
 RETURNING refund_id
 
+-- name: refund_of_gateway
+-- The refund of payment $1 that its gateway calls $2.
+SELECT * FROM refunds WHERE payment_id = $1 AND gateway_reference = $2
+
 -- name: refund_under_key
 -- The refund of payment $1 with the idempotency key $2.
 SELECT * FROM refunds WHERE payment_id = $1 AND idempotency_key = $2

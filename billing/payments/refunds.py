@@ -13,7 +13,7 @@ from billing.errors import Conflict, InvalidInput
 from billing.ledger.chart import Ledger
 from billing.ledger.statement import credit
 from billing.ledger.transaction import Kind, transfer
-from billing.payments.payment import PaymentStatus, payable, text
+from billing.payments.payment import Payment, PaymentStatus, payable, text
 from billing.payments.register import hold
 from billing.statements import load
 from rating.money import format_micros
@@ -48,15 +48,17 @@ async def refund(
     reason: str,
     gateway_reference: str | None = None,
     key: str | None = None,
+    forced: bool = False,
     actor: str,
     now: datetime,
 ) -> Refunded:
     """Give a part of a payment back; None: all that can be.
 
     It comes off the account's credit: money that stands on an invoice is credit again only once the
-    invoice is credited, or the payment taken off it. Once for each idempotency key. Raises
-    NotFound; InvalidInput; Conflict when the payment has less to give back, the account less
-    available, or when the key was used for another amount.
+    invoice is credited, or the payment taken off it. Once for each idempotency key, and for each
+    reference of a gateway. `forced`: the money is gone, whatever the account has. Raises NotFound;
+    InvalidInput; Conflict when the payment has less to give back, the account less available, or
+    when the key was used for another amount.
     """
     idempotency_key(key)
     if not text(reason, "reason").strip():
@@ -64,22 +66,14 @@ async def refund(
     async with conn.transaction():
         held, payment = await hold(conn, payment_id)
         if key is not None:
-            row = await conn.fetchrow(SQL["refund_under_key"], payment_id, key)
+            earlier = await under_key(conn, payment_id, key, micros)
+            if earlier is not None:
+                return Refunded(earlier, repeated=True)
+        if gateway_reference is not None:
+            row = await conn.fetchrow(SQL["refund_of_gateway"], payment_id, gateway_reference)
             if row is not None:
-                return Refunded(_same(refund_of(row), micros, key), repeated=True)
-        if payment.status is not PaymentStatus.SUCCEEDED:
-            raise Conflict(f"payment {payment_id} is {payment.status}: there is nothing to refund")
-        wanted = payment.refundable_micros if micros is None else micros
-        if wanted > payment.refundable_micros or wanted == 0:
-            disputed = ", a part of it is disputed" if payment.disputed_micros else ""
-            raise Conflict(
-                f"payment {payment_id} has"
-                f" {format_micros(payment.refundable_micros, payment.currency)}"
-                f" {payment.currency} to give back{disputed}"
-            )
-        payable(wanted, payment.currency)
-        await require_available(conn, held, wanted)
-        await _require_credit(conn, held, wanted)
+                return Refunded(refund_of(row), repeated=True)
+        wanted = await refundable(conn, held, payment, micros, forced=forced)
         made = transfer(
             Kind.REFUND,
             held.account,
@@ -105,6 +99,51 @@ async def refund(
         await conn.execute(SQL["change_sums"], payment_id, 0, wanted, 0, 0)
     made_refund = Refund(refund_id, payment_id, wanted, reason, gateway_reference, actor, now)
     return Refunded(made_refund, repeated=False)
+
+
+async def under_key(
+    conn: Connection, payment_id: int, key: str, micros: int | None
+) -> Refund | None:
+    """Return the refund that was done under a key. Raises Conflict if it is of another amount."""
+    row = await conn.fetchrow(SQL["refund_under_key"], payment_id, key)
+    return None if row is None else _same(refund_of(row), micros, key)
+
+
+async def known(conn: Connection, payment_id: int, gateway_reference: str) -> bool:
+    """Return whether a refund that the gateway calls so is booked."""
+    row = await conn.fetchrow(SQL["refund_of_gateway"], payment_id, gateway_reference)
+    return row is not None
+
+
+async def refundable(
+    conn: Connection,
+    held: LockedAccount,
+    payment: Payment,
+    micros: int | None = None,
+    *,
+    forced: bool = False,
+) -> int:
+    """Return how much of a payment goes back (None: all that can), while both are held.
+
+    Raises InvalidInput or Conflict as `refund` does.
+    """
+    if payment.status is not PaymentStatus.SUCCEEDED:
+        raise Conflict(
+            f"payment {payment.payment_id} is {payment.status}: there is nothing to refund"
+        )
+    wanted = payment.refundable_micros if micros is None else micros
+    if wanted > payment.refundable_micros or wanted == 0:
+        disputed = ", a part of it is disputed" if payment.disputed_micros else ""
+        raise Conflict(
+            f"payment {payment.payment_id} has"
+            f" {format_micros(payment.refundable_micros, payment.currency)}"
+            f" {payment.currency} to give back{disputed}"
+        )
+    payable(wanted, payment.currency)
+    if not forced:
+        await require_available(conn, held, wanted)
+        await _require_credit(conn, held, wanted)
+    return wanted
 
 
 async def of_payment(conn: Connection, payment_id: int) -> list[Refund]:

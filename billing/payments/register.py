@@ -150,6 +150,12 @@ async def get(conn: Connection, payment_id: int) -> Payment:
     return payment_of(await conn.fetchrow(SQL["get"], payment_id), payment_id)
 
 
+async def under_gateway_reference(conn: Connection, gateway: str, reference: str) -> Payment | None:
+    """Return the payment that a gateway calls by this reference, if there is one."""
+    row = await conn.fetchrow(SQL["under_gateway_reference"], gateway, reference)
+    return None if row is None else payment_of(row, row["payment_id"])
+
+
 async def list_(
     conn: Connection,
     *,

@@ -13,7 +13,7 @@ from billing.accounts import register as accounts
 from billing.database import Connection
 from billing.invoices.reading import identify
 from billing.ledger.period import PeriodStatement, period
-from billing.payments import allocation, refunds
+from billing.payments import allocation
 from billing.payments import register as payments
 from billing.payments.documents import Allocation
 from billing.payments.payment import Method, Payment, PaymentStatus
@@ -22,6 +22,7 @@ from billing.payments.register import NewPayment, Received
 from billing.vouchers import batches
 from billing.vouchers.batches import NewBatch
 from billing.vouchers.redeeming import redeem
+from ratewire.cli import gateways
 from ratewire.cli.running import (
     ConfigOption,
     JsonOption,
@@ -34,6 +35,7 @@ from ratewire.cli.running import (
     secret_value,
 )
 from ratewire.documents import DOCUMENTS, INVOICE
+from ratewire.refunding import refund_payment
 from ratewire.wiring import System, now
 from rating.money import format_micros, parse_amount
 
@@ -74,6 +76,7 @@ def register(app: typer.Typer) -> None:
     voucher = typer.Typer(help="Vouchers: create, redeem.", no_args_is_help=True)
     voucher.command("create")(voucher_create)
     voucher.command("redeem")(voucher_redeem)
+    gateways.register(app, payment)
     app.add_typer(payment, name="payment")
     app.add_typer(voucher, name="voucher")
     app.command("statement")(statement)
@@ -205,13 +208,20 @@ def payment_refund(
     config: ConfigOption = None,
     as_json: JsonOption = False,
 ) -> None:
-    """Note money of a payment as given back. It comes off the account's credit."""
+    """Give money of a payment back, by its gateway if it has one. It comes off the credit."""
     micros = None if amount is None else parse_amount(amount)
 
     async def work(system: System) -> tuple[Refunded, Payment]:
         async with _desk(system) as conn:
-            done = await refunds.refund(
-                conn, payment, micros, reason=reason, key=key, actor=actor(), now=now()
+            done = await refund_payment(
+                system,
+                conn,
+                payment,
+                micros,
+                reason=reason,
+                key=key,
+                actor=actor(),
+                now=now(),
             )
             refunded = await payments.get(conn, payment)
         await bring(system, refunded.account)

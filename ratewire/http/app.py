@@ -11,7 +11,7 @@ from aiohttp import web
 
 from billing.database import within
 from billing.tokens.register import Holder, holder
-from ratewire.http import metrics
+from ratewire.http import gateway_events, metrics
 from ratewire.http.endpoint import MAX_BODY_OCTETS
 from ratewire.http.endpoints import ENDPOINTS
 from ratewire.http.health import readiness
@@ -41,6 +41,7 @@ def application(system: System) -> web.Application:
     app.router.add_get("/healthz", healthz)
     app.router.add_get("/readyz", readyz)
     app.router.add_get("/metrics", get_metrics)
+    app.router.add_post(gateway_events.PATH, gateway_events.receive)
     for each in ENDPOINTS:
         if each.method == "GET":
             app.router.add_get(each.path, serve(each))

@@ -16,6 +16,10 @@ async def run(system: System, stop: asyncio.Event, slot: int) -> None:
         tasks.create_task(Pulse(system, f"scheduler-{slot}", lambda: (True, "")).run(stop))
         pool = await _pool(system, stop)
         if pool is not None:
+            if system.gateways:
+                from ratewire.gateways import Cashier
+
+                tasks.create_task(Cashier(system, pool).run(stop))
             tasks.create_task(Relay(pool, system.store).run(stop))
             mailer = await system.mailer()
             deliver = None if mailer is None else mailer.deliver

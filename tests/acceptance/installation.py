@@ -21,6 +21,7 @@ from prometheus_client.parser import text_string_to_metric_families
 from config.load import load
 from config.settings import Settings
 from ratewire.embedded.servers import describe
+from tests.support.localstripe import API_KEY, SIGNING_SECRET
 
 Result = TypeVar("Result")
 
@@ -34,12 +35,16 @@ STOP_S = 60.0
 
 
 class Ports(msgspec.Struct, frozen=True):
-    """Loopback ports. `coa` is for the NASes of the tests, on their own addresses."""
+    """Loopback ports. `coa` is for the NASes of the tests, on their own addresses.
+
+    On `stripe` a test may start one (tests.support.localstripe).
+    """
 
     acct: int
     auth: int
     http: int
     coa: int
+    stripe: int
 
 
 class Installation:
@@ -55,8 +60,16 @@ class Installation:
             f"auth_port = {self.ports.auth}\nacct_port = {self.ports.acct}\n"
             f"[http]\nport = {self.ports.http}\n"
             f'[data]\ndir = "{self.data_dir}"\n'
+            f'[stripe]\napi_url = "http://{HOST}:{self.ports.stripe}"\n'
+            f'api_key_file = "{self._key("api", API_KEY)}"\n'
+            f'signing_secret_file = "{self._key("signing", SIGNING_SECRET)}"\n'
         )
         self._runs = 0
+
+    def _key(self, name: str, key: str) -> Path:
+        file = self._directory / f"stripe-{name}.key"
+        file.write_text(key)
+        return file
 
     @property
     def settings(self) -> Settings:
@@ -257,7 +270,8 @@ def _environment() -> dict[str, str]:
 
 
 def _free_ports() -> Ports:
-    kinds = (socket.SOCK_DGRAM, socket.SOCK_DGRAM, socket.SOCK_STREAM, socket.SOCK_DGRAM)
+    udp, tcp = socket.SOCK_DGRAM, socket.SOCK_STREAM
+    kinds = (udp, udp, tcp, udp, tcp)
     sockets = [socket.socket(socket.AF_INET, kind) for kind in kinds]
     try:
         for each in sockets:

@@ -25,6 +25,7 @@ from ratewire.http.endpoint import (
     Page,
     endpoint,
 )
+from ratewire.refunding import refund_payment
 
 #: Whether a payment that has succeeded pays open invoices, the soonest due first.
 Allocate: TypeAlias = Literal["oldest", "none"]
@@ -261,7 +262,8 @@ async def conclude(call: Call[Nothing, Conclusion]) -> PaymentView:
 async def refund(call: Call[Nothing, RefundRequest]) -> RefundView:
     """Give money of one back."""
     amount = call.body.amount
-    done = await refunds.refund(
+    done = await refund_payment(
+        call.system,
         call.conn,
         int(call.path["payment_id"]),
         None if amount is None else read(amount, "amount"),

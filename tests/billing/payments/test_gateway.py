@@ -28,7 +28,7 @@ class Slow:
         self.asked.append(charge)
         return self._next()
 
-    async def state(self, key: str, reference: str | None, /) -> Answer:
+    async def state(self, key: str, reference: str | None, _since: datetime, /) -> Answer:
         self.asked.append((key, reference))
         return self._next()
 
