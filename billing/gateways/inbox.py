@@ -94,8 +94,8 @@ async def act(
             why, fault = str(error) or type(error).__name__, not isinstance(error, NotYet)
         else:
             return payment
-        log = _log.warning if fault else _log.info
-        log("an event of a gateway waits", gateway=gateway, event_id=event_id, why=why)
+        if fault:
+            _log.warning("an event of a gateway waits", gateway=gateway, event_id=event_id, why=why)
         later = now + BACK_OFF[min(attempts, len(BACK_OFF) - 1)]
         await conn.execute(SQL["put_off"], gateway, event_id, later, why[:500])
         return None
