@@ -77,13 +77,14 @@ async def send_invoices(conn: Connection, invoice_ids: Iterable[int], *, now: da
 
     Those of customers without an address, or of an entity that does not mail them, are left out.
     """
-    known = await invoices.get_many(conn, invoice_ids, now)
-    mailing = [each for each in known.values() if each.seller.mail_invoices]
-    today = await buyers_of(conn, {each.account for each in mailing})
+    wanted = [row[0] for row in await conn.fetch(SQL["with_address"], list(invoice_ids))]
+    if not wanted:
+        return 0
+    known = await invoices.get_many(conn, wanted, now)
     new = [
-        _of_invoice(each, MessageKind.INVOICE, address)
-        for each in mailing
-        if (address := today[each.account].email or each.buyer.email)
+        _of_invoice(each, MessageKind.INVOICE, each.buyer.email)
+        for each in known.values()
+        if each.seller.mail_invoices
     ]
     return len(await _queue(conn, new, now))
 

@@ -40,3 +40,8 @@ LIMIT $1
 UPDATE mail_messages SET status = 'queued', attempts = 0, error = ''
 WHERE message_id = $1 AND status = 'failed'
 RETURNING message_id
+
+-- name: with_address
+-- Which of the invoices $1 are of customers who had an address when they were finalized.
+SELECT invoice_id FROM invoices
+WHERE invoice_id = ANY($1::bigint[]) AND buyer ->> 'email' <> ''
