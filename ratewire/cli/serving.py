@@ -78,6 +78,7 @@ async def _supervise(
     async with servers(settings) as (urls, embedded):
         system = System(settings, urls, actor="ratewire serve")
         try:
+            _ = system.gateways  # so that keys which are not allowed are told now
             await prepare(system, migrate=settings.database.url is None)
             shared = await shared_with_ours(ports, lambda: system.heartbeats.all(now_ms()))
             if shared:
