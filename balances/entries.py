@@ -13,6 +13,7 @@ import msgspec
 from rating.charge import Line
 from rating.quantity import Counters
 from rating.tally import Tally
+from rating.threshold import Crossing
 
 
 class _Entry(msgspec.Struct, frozen=True, array_like=True, gc=False):
@@ -146,7 +147,17 @@ class Freed(_Entry, frozen=True, array_like=True, gc=False, tag=8):
     base: Counters
 
 
-Entry = Pooled | Opened | Used | Closed | Reopened | Anomaly | Unrated | Freed
+class Noticed(msgspec.Struct, frozen=True, array_like=True, tag=9):
+    """Charges took allowances of a plan to thresholds: somebody is to be told, once for each."""
+
+    account: str
+    at_ms: int
+    plan: str
+    username: str
+    crossings: tuple[Crossing, ...]
+
+
+Entry = Noticed | Pooled | Opened | Used | Closed | Reopened | Anomaly | Unrated | Freed
 
 #: Field names in the stream that are no charge sequence.
 LOOSE_FIELD: Final = b"0"

@@ -9,7 +9,7 @@ import asyncpg
 DIRECTORY: Final = Path(__file__).parent
 
 #: The newest revision, which this version of the code is written for.
-HEAD: Final = "0026"
+HEAD: Final = "0028"
 
 #: The revision from which on there are partitions to be made.
 _PARTITIONS = "0002"

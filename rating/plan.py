@@ -8,6 +8,7 @@ from rating.access import PLAIN, Access
 from rating.allowance import Allowance
 from rating.money import MAX_MICROS
 from rating.tariff import MAX_UNITS, Tariff, TariffError
+from rating.threshold import Threshold
 
 
 class Policy(enum.StrEnum):
@@ -31,7 +32,7 @@ class Plan(msgspec.Struct, frozen=True, forbid_unknown_fields=True, dict=True):
     `reserve_octets` is what is set aside for the first slice of a session, and the least for any
     later one, in each direction. `minimum_credit_micros` must be available for a session
     to begin at all, so that a subscriber without credit does not log in again and again. `access`
-    is what a login is given besides.
+    is what a login is given besides; `thresholds` say when it is told that allowances run out.
 
     A running session keeps the version that it began with.
     """
@@ -44,6 +45,7 @@ class Plan(msgspec.Struct, frozen=True, forbid_unknown_fields=True, dict=True):
     minimum_credit_micros: int = 0
     allowances: tuple[Allowance, ...] = ()
     access: Access = PLAIN
+    thresholds: tuple[Threshold, ...] = ()
 
     def __post_init__(self) -> None:
         faults: list[str] = []
@@ -58,8 +60,21 @@ class Plan(msgspec.Struct, frozen=True, forbid_unknown_fields=True, dict=True):
             )
         faults += self._allowance_faults()
         faults += self.access.faults()
+        faults += self._threshold_faults()
         if faults:
             raise TariffError(self.name, faults)
+
+    def _threshold_faults(self) -> list[str]:
+        faults = [fault for threshold in self.thresholds for fault in threshold.faults()]
+        named = {allowance.name for allowance in self.allowances}
+        faults += [
+            f"threshold: there is no allowance {threshold.allowance}"
+            for threshold in self.thresholds
+            if threshold.allowance not in named
+        ]
+        if len(set(self.thresholds)) < len(self.thresholds):
+            faults.append("a threshold is there twice, allowed is once")
+        return faults
 
     def _allowance_faults(self) -> list[str]:
         faults = [fault for allowance in self.allowances for fault in allowance.faults()]

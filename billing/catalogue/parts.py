@@ -11,11 +11,13 @@ from billing.catalogue.fields import Fields
 from rating.allowance import Allowance, Scope, Unit
 from rating.calendar import WEEKDAYS, Band, Period
 from rating.tariff import MATCHED, Counter, Service, Tier
+from rating.threshold import Threshold
 
 _TIME: Final = re.compile(r"([01]\d|2[0-3]):([0-5]\d)")
 _BAND_KEYS: Final = ("name", "days", "from", "to", "weight")
 _SERVICE_KEYS: Final = ("name", *MATCHED)
 _TIER_KEYS: Final = ("up_to", "price")
+_THRESHOLD_KEYS: Final = ("allowance", "percent", "left")
 _ALLOWANCE_KEYS: Final = (
     *("name", "unit", "amount", "priority", "period", "days", "rollover", "shared"),
     *("counters", "bands", "services"),
@@ -105,6 +107,23 @@ def allowances_of(plan: Fields) -> tuple[Allowance, ...]:
                 shared=_flag(fields, table, "shared", default=True),
             )
         )
+    return tuple(made)
+
+
+def thresholds_of(plan: Fields, allowances: tuple[Allowance, ...]) -> tuple[Threshold, ...]:
+    """Return when it is told that a plan's allowances run out."""
+    units = {allowance.name: allowance.unit for allowance in allowances}
+    made: list[Threshold] = []
+    for number, table in enumerate(plan.tables("threshold", "plan.threshold")):
+        fields = part(table, plan, "threshold", number)
+        fields.refuse_unknown(_THRESHOLD_KEYS)
+        name = fields.text("allowance", "allowance")
+        left = percent = None
+        if "left" in table:
+            left = _units(fields, table, "left", units.get(name, Unit.OCTETS), None)
+        if "percent" in table:
+            percent = fields.quantity("percent", "seconds", default=0)
+        made.append(Threshold(name, percent, left))
     return tuple(made)
 
 

@@ -15,7 +15,8 @@ such as "GB" and "100 MB". The keys of a plan are name, currency, policy, reserv
 minimum_credit, connect_fee, minimum, maximum, at_maximum, zone, holidays and tier_period; those of
 a rule counter, price, per, first and further (`first` is as `further`, unless it is given), bands,
 services, name and tier_mode, with tiers under [[plan.rule.tier]]. Time bands, services and
-allowances are under [[plan.band]], [[plan.service]] and [[plan.allowance]]: see docs/rating.md.
+allowances are under [[plan.band]], [[plan.service]] and [[plan.allowance]], when they are told of
+under [[plan.threshold]]: see docs/rating.md.
 """
 
 import tomllib
@@ -34,7 +35,7 @@ from rating.tariff import AtMaximum, Counter, Rule, Tariff, TariffError, TierMod
 _PLAN_KEYS: Final = (
     *("name", "currency", "policy", "reserve_octets", "minimum_credit", "connect_fee", "minimum"),
     *("access", "rule", "maximum", "at_maximum", "zone", "holidays", "tier_period"),
-    *("band", "service", "allowance"),
+    *("band", "service", "allowance", "threshold"),
 )
 _RULE_KEYS: Final = (
     *("counter", "price", "per", "first", "further", "bands", "services", "tier", "tier_mode"),
@@ -128,6 +129,7 @@ def _plan(table: dict[str, Any], index: int, lines: Lines, file: str, faults: li
     reserve_octets = fields.quantity("reserve_octets", "octets", default=10_000_000)
     minimum_credit = fields.amount("minimum_credit", default=0)
     allowances = parts.allowances_of(fields)
+    thresholds = parts.thresholds_of(fields, allowances)
     assert policy is not None
     try:
         return Plan(
@@ -138,6 +140,7 @@ def _plan(table: dict[str, Any], index: int, lines: Lines, file: str, faults: li
             reserve_octets,
             minimum_credit,
             allowances=allowances,
+            thresholds=thresholds,
             access=access,
         )
     except TariffError as error:

@@ -15,11 +15,18 @@ SET LOCAL statement_timeout = 0; SET LOCAL idle_in_transaction_session_timeout =
 SELECT now()
 
 -- name: accounts
--- All accounts, with their balances by the ledger.
+-- All accounts, with their balances by the ledger; and their pools, with all that they were granted by
+-- hand appended: what is in a pool already is not folded in again.
 SELECT account_id, currency, status, credit_limit_micros, minimum_balance_micros,
-    movement_sequence, coalesce(balance_micros, 0) AS balance_micros, pool
+    movement_sequence, coalesce(balance_micros, 0) AS balance_micros,
+    CASE WHEN granted.parts IS NULL THEN pool
+        ELSE coalesce(pool, '\x00000000'::bytea) || granted.parts END AS pool
 FROM customer_billing_accounts AS account
 LEFT JOIN rating_pools USING (account_id)
+LEFT JOIN (
+    SELECT account_id, string_agg(part, ''::bytea ORDER BY sequence) AS parts
+    FROM allowance_grants GROUP BY account_id
+) AS granted USING (account_id)
 LEFT JOIN (
     SELECT account_id, currency, -sum(amount_micros)::bigint AS balance_micros
     FROM ledger_postings JOIN ledgers USING (ledger)

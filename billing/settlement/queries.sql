@@ -106,6 +106,15 @@ SELECT account_id, pool FROM unnest($1::text[], $2::bytea[]) AS kept (account_id
 WHERE EXISTS (SELECT FROM customer_billing_accounts AS known WHERE known.account_id = kept.account_id)
 ON CONFLICT (account_id) DO UPDATE SET pool = excluded.pool
 
+-- name: note_allowances
+-- Thresholds that were crossed: account, plan, by whose usage, allowance, its owner, the beginning of
+-- its period, unit, amount, threshold, what was left, when. Each is noted once in a period.
+INSERT INTO allowance_notices (account_id, plan, username, allowance, owner, since, unit, amount,
+    threshold, remaining, noticed_at)
+SELECT * FROM unnest($1::text[], $2::text[], $3::text[], $4::text[], $5::text[], $6::timestamptz[],
+    $7::text[], $8::bigint[], $9::bigint[], $10::bigint[], $11::timestamptz[])
+ON CONFLICT DO NOTHING
+
 -- name: keep_lines
 -- The lines of charges: session, when they are settled, charge sequence, JSON.
 INSERT INTO charge_lines (session_uid, settled_at, charge_sequence, lines)

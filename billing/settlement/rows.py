@@ -19,6 +19,7 @@ from balances.entries import (
     Closed,
     Freed,
     JobEvent,
+    Noticed,
     Opened,
     Pooled,
     Reopened,
@@ -121,6 +122,7 @@ class Settlement:
         self.jobs: list[JobNote] = []
         self.bases: dict[UUID, Counters] = {}
         self.pools: dict[str, bytes] = {}
+        self.notices: list[tuple[object, ...]] = []
         self.lines: dict[tuple[UUID, int], str] = {}
         self.tallies: dict[UUID, bytes] = {}
         self.refusals: list[Refusal] = []
@@ -196,13 +198,15 @@ class _Use:
 def _add(
     settlement: Settlement,
     item: Item,
-    entry: Pooled | Opened | Closed | Reopened | Anomaly | Unrated | Freed,
+    entry: Noticed | Pooled | Opened | Closed | Reopened | Anomaly | Unrated | Freed,
 ) -> None:
     match entry:
         case Pooled():
             settlement.pools[entry.account] = entry.pool
         case Freed():
             settlement.bases[UUID(bytes=entry.uid)] = entry.base
+        case Noticed():
+            _add_notices(settlement, entry)
         case Unrated():
             _add_unrated(settlement, entry)
         case Anomaly():
@@ -220,6 +224,26 @@ def _add(
             )
         case Reopened():
             settlement.ends[UUID(bytes=entry.uid)] = SessionEnd(entry, item, None, None)
+
+
+def _add_notices(settlement: Settlement, entry: Noticed) -> None:
+    at = moment_of_ms(entry.at_ms)
+    settlement.notices += [
+        (
+            entry.account,
+            entry.plan,
+            entry.username,
+            crossing.allowance,
+            crossing.owner,
+            moment_of_seconds(crossing.since),
+            crossing.unit,
+            crossing.amount,
+            crossing.at,
+            crossing.left,
+            at,
+        )
+        for crossing in entry.crossings
+    ]
 
 
 def _add_anomaly(settlement: Settlement, entry: Anomaly) -> None:

@@ -110,6 +110,7 @@ async def _end_sessions(conn: Connection, settlement: Settlement) -> list[Refusa
 async def _keep_ratings(conn: Connection, settlement: Settlement) -> None:
     """Keep what accounts share for rating, and the lines of charges that need them."""
     await _notes(conn, "keep_pools", settlement.pools.items())
+    await _notes(conn, "note_allowances", settlement.notices)
     await _notes(conn, "keep_tallies", settlement.tallies.items())
     await _notes(
         conn,

@@ -12,6 +12,7 @@ MODULES = {
     "operations": ("migrate", "nas", "token"),
     "catalogue": ("plan",),
     "rate": ("rate",),
+    "allowances": ("allowance",),
     "people": ("account", "subscriber", "import"),
     "selling": ("offer", "coupon"),
     "services": ("service",),

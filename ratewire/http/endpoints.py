@@ -5,6 +5,7 @@ from typing import Final
 from ratewire.http.billing import (
     accounts,
     allocations,
+    allowances,
     audit,
     bank_files,
     bank_lines,
@@ -28,6 +29,7 @@ ENDPOINTS: Final[tuple[Endpoint, ...]] = (
     *payments.ENDPOINTS,
     *payment_methods.ENDPOINTS,
     *allocations.ENDPOINTS,
+    *allowances.ENDPOINTS,
     *vouchers.ENDPOINTS,
     *bank_files.ENDPOINTS,
     *bank_lines.ENDPOINTS,

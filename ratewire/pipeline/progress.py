@@ -29,6 +29,9 @@ _pack = msgspec.msgpack.Encoder().encode
 #: Most entries that a record adds to its session's step: it opens, uses, is odd, and closes.
 _RECORD_ENTRIES = 4
 
+#: What a step has besides: the end of an epoch, the account's pool, and its notices.
+_STEP_ENTRIES = 3
+
 # Looked up here for what is done for every record: see rating.money.
 _KINDS = {int(kind): kind for kind in Kind}
 _OPEN = Phase.OPEN
@@ -128,7 +131,10 @@ class Progress:
     @property
     def full(self) -> bool:
         """Whether one more record, and the end of the epoch, might be too much for one step."""
-        return len(self.entries) + len(self.anomalies) + _RECORD_ENTRIES + 1 > MAX_STEP_ENTRIES
+        return (
+            len(self.entries) + len(self.anomalies) + _RECORD_ENTRIES + _STEP_ENTRIES
+            > MAX_STEP_ENTRIES
+        )
 
     def share(self, credit: Credit) -> str:
         """Read what pricing needs beyond the counters; return why that cannot be, or nothing."""

@@ -4,13 +4,14 @@ import asyncio
 
 import pytest
 
-from balances.entries import Pooled, Used
+from balances.entries import Noticed, Pooled, Used
 from balances.messages import GrantAllowance, SetCalendar, decode_state
 from ratewire.pipeline.sharing import service_of
 from rating.allowance import NEVER, Allowance, Bucket, Unit
 from rating.plan import Plan
 from rating.pool import decode_pool
 from rating.tariff import AtMaximum, Counter, Rule, Service, Tariff
+from rating.threshold import Threshold
 from tests.ratewire.provider import INTERIM, START, STOP, Provider
 from tests.ratewire.records import METERED
 from tests.ratewire.stores import Meeting
@@ -22,6 +23,7 @@ BUNDLE = Plan(
     1,
     METERED.tariff,
     allowances=(Allowance("data", Unit.OCTETS, GB),),
+    thresholds=(Threshold("data", percent=50), Threshold("data", units=0)),
 )
 
 
@@ -60,6 +62,18 @@ async def test_an_allowance_is_used_before_money(provider: Provider) -> None:
         assert sum(line.amount_micros for line in entry.lines) == entry.charge_micros
     pools = [entry for entry in await provider.entries() if isinstance(entry, Pooled)]
     assert decode_pool(pools[-1].pool).buckets[0].left == 0
+
+
+async def test_a_threshold_is_noticed_with_the_charge_that_crosses_it(provider: Provider) -> None:
+    await provider.subscribe(50 * MB, plan="bundle")
+    await provider.told(START)
+    for minute, used in enumerate((400, 499, 600, 700, 1100, 1200), 1):
+        provider.world.pass_ms(60_000)
+        await provider.told(INTERIM, 60 * minute, 0, used * MB)
+    noticed = [entry for entry in await provider.entries() if isinstance(entry, Noticed)]
+    assert [(entry.username, entry.plan) for entry in noticed] == [("bob", "bundle")] * 2
+    told = [(each.at, each.left) for entry in noticed for each in entry.crossings]
+    assert told == [(500 * MB, 400 * MB), (0, 0)]
 
 
 async def test_two_workers_never_use_an_allowance_twice(provider: Provider) -> None:

@@ -1,0 +1,1 @@
+"""Allowances that are granted by hand: by a top-up, or as a promotion."""
