@@ -16,12 +16,13 @@ from radius.records import AccountingRecord, identity, text
 from ratewire.pipeline.credit import Credit
 from ratewire.pipeline.sharing import is_needed, sharing_of
 from rating.plan import Plan
-from rating.pool import Pool
+from rating.pool import Pool, encode_pool
 from rating.quantity import Counters
 from rating.reservation import Pace
 from rating.session import Rated, moment_of
 from rating.tally import Sharing, Tally, begin, total
 from rating.tariff import AtMaximum
+from rating.threshold import crossings
 from rating.usage import Finding, Kind, Meter, Phase, Report
 
 _pack = msgspec.msgpack.Encoder().encode
@@ -131,10 +132,8 @@ class Progress:
     @property
     def full(self) -> bool:
         """Whether one more record, and the end of the epoch, might be too much for one step."""
-        return (
-            len(self.entries) + len(self.anomalies) + _RECORD_ENTRIES + _STEP_ENTRIES
-            > MAX_STEP_ENTRIES
-        )
+        there = len(self.entries) + len(self.anomalies)
+        return there + _RECORD_ENTRIES + _STEP_ENTRIES > MAX_STEP_ENTRIES
 
     def share(self, credit: Credit) -> str:
         """Read what pricing needs beyond the counters; return why that cannot be, or nothing."""
@@ -331,6 +330,16 @@ class Progress:
                 )
             )
         )
+
+    def book_pool(self, pool: Pool, now_ms: int) -> bytes:
+        """Book what the account shares from now on, and what thresholds that crosses; packed."""
+        account, plan, packed = self.account.account, self.plan, encode_pool(pool)
+        crossed = crossings(plan.thresholds, plan.name, self.pool or Pool(), pool)
+        if crossed:
+            noticed = entries.Noticed(account, now_ms, plan.name, self.state.username, crossed)
+            self.entries.append(entries.encode(noticed))
+        self.entries.append(entries.encode(entries.Pooled(account, now_ms, packed)))
+        return packed
 
     def _book_end(self, terminate_cause: int, now_ms: int, reason: str | None = None) -> None:
         meter = self.state.meter

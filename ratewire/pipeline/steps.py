@@ -25,10 +25,8 @@ from ratewire.pipeline.sharing import is_needed, service_of, sharing_of
 from ratewire.pipeline.tickets import is_in_garden
 from rating.money import MAX_MICROS
 from rating.plan import Plan
-from rating.pool import Pool, encode_pool
 from rating.reservation import REFUSED, Pace, Slice, longest_silence, size
 from rating.session import price
-from rating.threshold import crossings
 from rating.usage import Finding, Fold, Kind, Phase, begins_another, fold, unpriced
 
 _pack = msgspec.msgpack.Encoder().encode
@@ -421,16 +419,7 @@ class Rater:
         if pool is None:
             return version, None
         credit.share(account, pool)
-        packed = encode_pool(pool)
-        plan, before = progress.plan, progress.pool or Pool()
-        crossed = crossings(plan.thresholds, plan.name, before, pool)
-        if crossed:
-            noticed = entries.Noticed(
-                account.account, now_ms, plan.name, progress.state.username, crossed
-            )
-            progress.entries.append(entries.encode(noticed))
-        progress.entries.append(entries.encode(entries.Pooled(account.account, now_ms, packed)))
-        return version, packed
+        return version, progress.book_pool(pool, now_ms)
 
     def _least(self, progress: Progress) -> int:
         """What must be available again for a session that is to end to go on."""

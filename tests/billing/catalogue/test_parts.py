@@ -6,6 +6,7 @@ from billing.catalogue.planfile import PlanFileError, parse_plans
 from rating.allowance import Unit
 from rating.calendar import Period
 from rating.tariff import Counter, TierMode
+from rating.threshold import Threshold
 
 
 def test_a_plan_may_have_all_of_them() -> None:
@@ -47,6 +48,12 @@ period = "days"
 days = 30
 shared = false
 counters = ["octets_total"]
+[[plan.threshold]]
+allowance = "data"
+percent = 20
+[[plan.threshold]]
+allowance = "data"
+left = "1 GB"
 """,
         "f.toml",
     )
@@ -63,6 +70,7 @@ counters = ["octets_total"]
     assert (allowance.unit, allowance.amount) == (Unit.OCTETS, 5 * 10**9)
     assert allowance.scope.counters == (Counter.OCTETS_TOTAL,)
     assert not allowance.shared
+    assert plan.thresholds == (Threshold("data", percent=20), Threshold("data", units=10**9))
 
 
 @pytest.mark.parametrize(
@@ -74,6 +82,8 @@ counters = ["octets_total"]
         ('[[plan.band]]\nname = "n"\ndays = "mon"', "list of texts"),
         ('[[plan.service]]\nname = "s"', "nothing is told"),
         ('[[plan.allowance]]\nname = "a"\nunit = "octets"', "amount is missing"),
+        ('[[plan.threshold]]\nallowance = "a"\npercent = 5', "there is no allowance a"),
+        ('[[plan.threshold]]\nallowance = "a"', "give percent or units, one of them"),
         ('[[plan.allowance]]\nname = "a"\nunit = "miles"', "allowed is octets or seconds or money"),
         (
             '[[plan.allowance]]\nname = "a"\nunit = "money"\namount = "1"\ncounters = ["x"]',

@@ -15,5 +15,6 @@ def test_what_is_granted_is_used_before_money(running: Running) -> None:
     [listed] = ratewire.json("allowance", "list", user)
     assert (listed["left"], listed["source"]) == (10**9, "promotion")
     assert "gift" in ratewire.done("allowance", "list", user)
+    assert ratewire.json("allowance", "notices", "--account", user) == []
     assert "no offset" in ratewire.refused(*words, "--until", "2099-01-01")
     assert "not both" in ratewire.refused(*words, "--until", "2099-01-01", "--days", "3")
