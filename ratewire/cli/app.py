@@ -25,7 +25,7 @@ MODULES = {
     "invoicing": ("invoice", "credit-note", "message"),
     "safekeeping": ("backup", "restore"),
     "enforcement": ("sessions", "session", "jobs"),
-    "reports": ("usage", "unrated"),
+    "reports": ("usage", "unrated", "report"),
     "review": ("rerate", "write-off"),
 }
 

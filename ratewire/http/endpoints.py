@@ -18,6 +18,7 @@ from ratewire.http.billing import (
     overview,
     payment_methods,
     payments,
+    reports,
     vouchers,
 )
 from ratewire.http.endpoint import Endpoint
@@ -33,6 +34,7 @@ ENDPOINTS: Final[tuple[Endpoint, ...]] = (
     *vouchers.ENDPOINTS,
     *bank_files.ENDPOINTS,
     *bank_lines.ENDPOINTS,
+    *reports.ENDPOINTS,
     *invoices.ENDPOINTS,
     *credit_notes.ENDPOINTS,
     *issuers.ENDPOINTS,

@@ -1,5 +1,8 @@
-"""usage, unrated."""
+"""usage, unrated, report."""
 
+from datetime import timedelta
+
+from ratewire.wiring import now
 from tests.acceptance.installation import eventually
 from tests.ratewire.cli.conftest import Configured, Running
 
@@ -62,3 +65,21 @@ def test_nothing_used_is_nothing_listed(configured: Configured) -> None:
             "charged_micros_by_currency": {},
         },
     }
+
+
+def test_a_report_is_printed_as_a_table_and_as_csv(stocked: Configured) -> None:
+    ratewire = stocked.ratewire
+    ratewire.done("payment", "receive", "acme", "5.00")
+    today = now().date()
+    days = ("--from", str(today - timedelta(days=1)), "--to", str(today + timedelta(days=2)))
+    rows = ratewire.json("report", "journal", *days)
+    assert [(row["ledger"], row["debit_micros"]) for row in rows] == [
+        ("cash", 5_000_000),
+        ("customer_credit", 0),
+    ]
+    told = ratewire.done("report", "journal", *days, "--csv").splitlines()
+    assert told[0] == "day,ledger,kind,currency,debit,credit"
+    assert told[1].endswith("cash,payment,EUR,5.00,0.00")
+    assert "Report: leakage" in ratewire.done("report", "leakage", *days)
+    refused = ratewire.refused("report", "tax-postings", *days[:2], "--to", days[1])
+    assert "allowed are 1 to 800 days" in refused

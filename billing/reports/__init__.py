@@ -1,0 +1,1 @@
+"""Reports of the business, which add up to the ledger."""
