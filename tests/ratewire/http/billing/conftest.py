@@ -2,7 +2,9 @@
 
 import pytest
 
-from ratewire.wiring import System
+from billing.offers.offer import Offer, RecurringCharge
+from billing.offers.register import load_offers
+from ratewire.wiring import System, now
 from tests.ratewire.http.conftest import Client
 from tests.ratewire.http.staff import Staff
 
@@ -44,3 +46,22 @@ async def issuer(admin: Staff) -> Staff:
     }
     await admin.ok("PUT", "billing/customers/anna/details", details)
     return admin
+
+
+@pytest.fixture
+async def seller(issuer: Staff, system: System) -> Staff:
+    """The administrator where account b1 is postpaid, and offers `small` and `large` are sold."""
+    offers = [
+        Offer(
+            name=name,
+            version=1,
+            currency="EUR",
+            recurring=(RecurringCharge(code="access", description="Access", amount_micros=micros),),
+        )
+        for name, micros in (("small", 10_000_000), ("large", 30_000_000))
+    ]
+    async with (await system.pool()).acquire() as conn:
+        await load_offers(conn, offers, now())
+    new = {"id": "b1", "currency": "EUR", "payment_mode": "postpaid", "customer": "anna"}
+    await issuer.ok("POST", "billing/accounts/", new)
+    return issuer
