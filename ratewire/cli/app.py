@@ -20,6 +20,7 @@ MODULES = {
     "dunning": ("dunning", "suspend", "resume", "payment-plan"),
     "money": ("topup", "balance", "ledger", "reconcile", "rebuild-balances"),
     "payments": ("payment", "voucher", "statement"),
+    "gateways": ("auto-topup", "gateway"),
     "bank": ("bank",),
     "issuers": ("entity", "tax"),
     "invoicing": ("invoice", "credit-note", "message"),

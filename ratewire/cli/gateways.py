@@ -40,10 +40,8 @@ class Link(msgspec.Struct, frozen=True):
     url: str
 
 
-def register(app: typer.Typer, payment: typer.Typer) -> None:
-    """Add the commands; those of one payment to `payment`."""
-    payment.command("link")(payment_link)
-    payment.command("methods")(payment_methods)
+def register(app: typer.Typer) -> None:
+    """Add the commands, but for those of `payment`."""
     auto = typer.Typer(help="Automatic top-ups: set, show, stop.", no_args_is_help=True)
     auto.command("set")(auto_set)
     auto.command("show")(auto_show)
