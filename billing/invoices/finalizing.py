@@ -234,11 +234,10 @@ async def _number(conn: Connection, ready: Sequence[_Ready], now: datetime) -> l
     for each in ready:
         day = composing.local_day(each.invoice.seller, now)
         series[each.invoice.seller.entity, each.invoice.kind.series, day.year].append(each)
-    for key in series:
-        await conn.execute(SQL["begin_series"], *key)
     found: dict[int, Finalized] = {}
     # In one order, so that two who take from several series do not wait for each other.
     for key in sorted(series):
+        await conn.execute(SQL["begin_series"], *key)
         members = series[key]
         seller = members[0].invoice.seller
         look = written(seller, key[1], key[2])
