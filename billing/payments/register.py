@@ -118,7 +118,7 @@ async def conclude(
     """Note what became of a payment that was pending or unknown. The same again changes nothing.
 
     One that has succeeded pays what the account owes, unless it is to stay credit.
-    Raises NotFound, or Conflict if it cannot become that.
+    Raises NotFound, or Conflict if it cannot become that, or the gateway's reference is another's.
     """
     async with conn.transaction():
         held = await lock(conn, (await get(conn, payment_id)).account)
@@ -132,15 +132,20 @@ async def conclude(
             transaction_id = await _book(
                 conn, held, payment.method, payment.amount_micros, actor, now
             )
-        await conn.execute(
-            SQL["advance"],
-            payment_id,
-            status,
-            text(failure, "failure"),
-            gateway_reference,
-            None if transaction_id is None else now,
-            transaction_id,
-        )
+        try:
+            await conn.execute(
+                SQL["advance"],
+                payment_id,
+                status,
+                text(failure, "failure"),
+                gateway_reference,
+                None if transaction_id is None else now,
+                transaction_id,
+            )
+        except asyncpg.UniqueViolationError as error:
+            raise Conflict(
+                f"{payment.gateway} payment {gateway_reference} is that of another payment"
+            ) from error
         concluded = await get(conn, payment_id)
         return await _pay_invoices(conn, held, concluded, actor, now) if on_invoices else concluded
 

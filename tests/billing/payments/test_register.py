@@ -70,6 +70,24 @@ async def test_what_may_still_come_is_nowhere(
         await conclude(conn, payment.payment_id, PaymentStatus.FAILED, actor="x", now=later)
 
 
+async def test_a_reference_of_another_payment_is_refused_and_nothing_is_booked(
+    conn: Connection, now: datetime
+) -> None:
+    await received(conn, now, gateway="card", gateway_reference="ch_1")
+    pending = await received(conn, now, status=PaymentStatus.PENDING, gateway="card")
+    with pytest.raises(Conflict, match="card payment ch_1 is that of another payment"):
+        await conclude(
+            conn,
+            pending.payment_id,
+            PaymentStatus.SUCCEEDED,
+            gateway_reference="ch_1",
+            actor="x",
+            now=now,
+        )
+    assert (await get(conn, pending.payment_id)).status is PaymentStatus.PENDING
+    assert await balance(conn, "alice") == 10_000_000
+
+
 async def test_a_failure_says_why(conn: Connection, now: datetime) -> None:
     payment = await received(conn, now, status=PaymentStatus.PENDING)
     failed = await conclude(
