@@ -25,6 +25,7 @@ GUIDE = Path(__file__).parents[3] / "docs" / "billing.md"
 def table() -> dict[str, tuple[str, str, str]]:
     """Debit, credit and effect by case, from the guide."""
     text = GUIDE.read_text(encoding="utf-8").partition("## How each case is posted")[2]
+    text = text.partition("\n## ")[0]
     rows = [line.strip("| ").split(" | ") for line in text.splitlines() if line.startswith("| ")]
     return {case: (debit, credit, effect) for case, debit, credit, effect in rows[1:]}
 
