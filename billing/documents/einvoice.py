@@ -8,8 +8,6 @@ from collections.abc import Iterable
 from datetime import date
 from typing import Any, Final, Literal
 
-import facturx
-
 from billing.credit_notes.credit import CreditNote
 from billing.documents.wording import decimal_text
 from billing.entities.entity import Address, Entity
@@ -93,6 +91,9 @@ def credit_note_terms(note: CreditNote) -> Terms:
 
 def xml(terms: Terms, syntax: Syntax) -> bytes:
     """Return the terms in a syntax, checked against its schema."""
+    # Here, not above: it takes as long to import as all else together, in each process of `serve`.
+    import facturx
+
     return facturx.generate_xml(
         terms, flavor=_FLAVOURS[syntax], level="en16931", check_xsd=True, check_schematron=False
     )

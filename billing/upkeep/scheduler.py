@@ -23,7 +23,8 @@ from billing.database import Pool, unavailable
 from billing.partitions.ensure import ensure
 from billing.upkeep.attempts import MAX_ATTEMPTS
 from billing.upkeep.billing_jobs import bill_what_is_due, dun_all, look_at_debt
-from billing.upkeep.jobs import SETTINGS, Job, enqueue, queries
+from billing.upkeep.jobs import Job, enqueue
+from billing.upkeep.queue import SETTINGS, queries
 
 _log = structlog.get_logger(__name__)
 

@@ -1,11 +1,9 @@
-"""The queue: part of the transaction that fills it, and of the schema that its library expects."""
+"""The queue: part of the transaction that fills it."""
 
-import asyncpg
 import pytest
-from pgqueuer.adapters.drivers.asyncpg import AsyncpgDriver
 
 from billing.database import Connection, Pool
-from billing.upkeep.jobs import Job, enqueue, queries
+from billing.upkeep.jobs import Job, enqueue
 
 
 async def waiting(conn: Connection) -> list[tuple[str, bytes | None, str | None]]:
@@ -30,14 +28,6 @@ async def test_a_key_is_enqueued_once_and_spoils_no_transaction(pool: Pool) -> N
         assert await enqueue(conn, Job.PARTITIONS, key="other")
     async with pool.acquire() as conn:
         assert [key for _, _, key in await waiting(conn)] == ["k", "other"]
-
-
-async def test_the_migrations_leave_nothing_for_the_library_to_upgrade(database_url: str) -> None:
-    # Fails after an update of PgQueuer that needs a migration: `pgq sql upgrade` prints it.
-    conn = await asyncpg.connect(database_url)
-    plan = await queries(AsyncpgDriver(conn)).plan_upgrade()
-    await conn.close()
-    assert list(plan.statements) == []
 
 
 @pytest.mark.parametrize("name", ["CHANNEL", "FUNCTION", "QUEUE_TABLE", "PGQUEUER_PREFIX"])
