@@ -1,14 +1,13 @@
 """What was noticed of allowances: that one came to a threshold of its plan."""
 
 from datetime import datetime
-from typing import Final
 
 import msgspec
 
 from billing.database import Connection
 from billing.statements import load
 
-SQL: Final = load(__package__, "queries.sql")
+SQL = load(__package__, "queries.sql")
 
 
 class AllowanceNotice(msgspec.Struct, frozen=True):

@@ -4,10 +4,12 @@ from collections.abc import Iterable
 from datetime import datetime
 
 from billing.database import Pool
-from billing.gateways.inbox import SQL
 from billing.payments import register
 from billing.payments.gateway import Gateway, ask_again
 from billing.payments.payment import Payment
+from billing.statements import load
+
+SQL = load(__package__, "queries.sql")
 
 
 async def ask(

@@ -15,13 +15,15 @@ from balances.messages import AccountAudit
 from billing.accounts.register import lock, refuse_closed
 from billing.database import Connection, Pool
 from billing.errors import BillingError, Conflict, InvalidInput, NotFound
-from billing.gateways.inbox import SQL
 from billing.payments import methods
 from billing.payments.gateway import Gateway, collect
 from billing.payments.payment import Payment, PaymentStatus, payable
 from billing.payments.register import NewPayment
 from billing.sealing.keyring import Keyring
+from billing.statements import load
 from rating.money import MAX_MICROS
+
+SQL = load(__package__, "queries.sql")
 
 _log = structlog.get_logger(__name__)
 

@@ -224,7 +224,7 @@ def test_the_command_line_tells_the_same(
         EURO - charged - LEAST_RESERVE,
     )
     assert _part(said["usage"]["total"], *USAGE) == (2, 4_000, 5_500, 600, charged)
-    assert [row["amount_micros"] for row in said["ledger"] if row["kind"] == "payment"] == [EURO]
+    assert [row["amount_micros"] for row in said["ledger"] if row["kind"] == "topup"] == [EURO]
     assert sum(row["amount_micros"] for row in said["ledger"]) == EURO - charged
     [session] = said["sessions"]
     assert _part(session, "acct_session_id", "reserved_micros", "charged_micros") == (

@@ -30,13 +30,14 @@ from ratewire.embedded.servers import EmbeddedServers, describe, stop_unused
 Migrate = Callable[[str], Awaitable[None]]
 Result = TypeVar("Result")
 
+
 def _parent() -> Path:
     """Where the servers' data are: in memory where that can be, since no test pulls the plug.
 
-    They sync as they are shipped to do, and a disk would make each test wait for it; what is durable
-    is tested by processes that are killed.
+    They sync as they are shipped to do, and a disk would make each test wait for it; what is
+    durable is tested by processes that are killed.
     """
-    memory = Path("/dev/shm")  # noqa: S108 - mkdtemp
+    memory = Path("/dev/shm")
     try:
         room = shutil.disk_usage(memory).free
     except OSError:

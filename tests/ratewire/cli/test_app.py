@@ -45,9 +45,9 @@ def test_help_lists_them_all() -> None:
 
 
 def test_what_is_no_command_is_told_with_one_that_is_near() -> None:
-    told = CommandLine()("balanse", "acme")
+    told = CommandLine()("reconsile", "acme")
     assert (told.status, told.out) == (2, "")
-    assert "No such command 'balanse'. Did you mean 'balance'?" in told.err
+    assert "No such command 'reconsile'. Did you mean 'reconcile'?" in told.err
 
 
 def test_options_before_the_command_change_nothing() -> None:

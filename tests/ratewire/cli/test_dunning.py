@@ -1,5 +1,7 @@
 """dunning, suspend, resume, payment-plan."""
 
+import json
+
 from tests.ratewire.cli.conftest import SAMPLES, Configured
 from tests.ratewire.cli.test_cycles import open_business
 from tests.support.servers import run
@@ -19,7 +21,9 @@ def test_a_debt_is_dunned_promised_and_put_on_a_plan(configured: Configured) -> 
     ratewire.done("service", "order", "debt", "home", "--start", "--at", "2026-03-02T10:00")
     ratewire.done("cycle", "run", "--at", "2026-03-02T10:00")
     late = ("--at", "2026-04-07T12:00")
-    [dunned] = [d for d in ratewire.json("dunning", "run", *late) if d["account"] == "debt"]
+    ended = ratewire("dunning", "run", *late, "--json")
+    assert "account debt has no e-mail address" in ended.err
+    [dunned] = [each for each in json.loads(ended.out) if each["account"] == "debt"]
     assert dunned["taken"] == ["late-fee", "remind", "suspend", "reactivation-fee"]
     assert "debt" in ratewire.done("dunning", "list")
     shown = ratewire.json("dunning", "show", "debt")

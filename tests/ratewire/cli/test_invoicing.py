@@ -7,6 +7,7 @@ from pathlib import Path
 import pypdf
 
 from tests.ratewire.cli.conftest import SAMPLES, Configured
+from tests.ratewire.cli.documented import assert_documented, tables
 
 
 def test_an_invoice_from_draft_to_credit_note(configured: Configured, tmp_path: Path) -> None:
@@ -43,6 +44,7 @@ def test_an_invoice_from_draft_to_credit_note(configured: Configured, tmp_path: 
     words = ("payment", "allocate", str(paid["payment_id"]), number)
     assert "3.00 of payment" in ratewire.done(*words, "3.00")
     put = ratewire.json(*words, "2.00")
+    assert assert_documented(put, tables()["payment allocate"][0]) == set()
     assert (put["document_id"], put["amount_micros"]) == (draft["invoice_id"], 2_000_000)
     assert "has 0.00 EUR left" in ratewire.refused(*words, "1.00")
     told = ratewire.done("payment", "release", str(put["allocation_id"]))
